@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
 
@@ -14,10 +13,11 @@ import pytest
 pytest.importorskip("rclpy")
 
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus  # noqa: E402
+from rclpy.parameter import parameter_value_to_python  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data  # noqa: E402
 from sensor_msgs.msg import CompressedImage, JointState  # noqa: E402
-from std_msgs.msg import String  # noqa: E402
 
+from ptr_msgs.msg import CameraSettings  # noqa: E402
 from ptr_msgs.srv import InjectFault  # noqa: E402
 
 LATCHED = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
@@ -113,10 +113,11 @@ def test_a_camera_reports_itself_and_its_settings_to_who_comes_later(
     images = ros.collect(CompressedImage, "/camera/shelf/image/compressed", qos_profile_sensor_data)
     ros.start("ptr_bringup.camera.node", "-r", "__node:=shelf", source=tmp_path, name="shelf", rate=20.0)
     ros.wait(lambda: len(images) > 20, "one round of images")
-    texts = ros.collect(String, "/camera/shelf/settings", LATCHED)
-    ros.wait(lambda: texts, "settings")
-    settings = json.loads(texts[0].data)
-    assert (settings["camera"], settings["source"], settings["fps"]) == ("shelf", str(tmp_path), 20.0)
+    received = ros.collect(CameraSettings, "/camera/shelf/settings", LATCHED)
+    ros.wait(lambda: received, "settings")
+    settings = {item.name: parameter_value_to_python(item.value) for item in received[0].settings}
+    assert (received[0].camera, received[0].rate, received[0].simulated) == ("shelf", 20.0, True)
+    assert settings == {"source": str(tmp_path), "fps": 20.0}
     files = {path.read_bytes() for path in tmp_path.glob("*.jpg")}
     assert {bytes(image.data) for image in images} <= files
     ros.wait(lambda: any(s.name == "camera shelf" and values_of(s)["age"] for s in statuses), "its diagnostics")

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -15,9 +14,8 @@ pytest.importorskip("ptr_msgs.msg")
 import rclpy  # noqa: E402
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue  # noqa: E402
 from sensor_msgs.msg import CompressedImage  # noqa: E402
-from std_msgs.msg import String  # noqa: E402
 
-from ptr_msgs.msg import MotorState, MotorStates  # noqa: E402
+from ptr_msgs.msg import EvaluationTrial, MotorState, MotorStates  # noqa: E402
 from ptr_teleop.console.frames import NewestFrame  # noqa: E402
 from ptr_teleop.console.listener import LATCHED, Listener  # noqa: E402
 from ptr_teleop.console.state import ConsoleState, Cursors  # noqa: E402
@@ -78,11 +76,11 @@ def test_motors_and_cameras_are_heard_and_a_warning_is_noted_once(heard: Receive
 
 
 def test_a_trial_and_its_reference_are_forgotten_with_the_evaluator(heard: Received) -> None:
-    trial = {"phase": "ready", "index": 0, "planned": 4, "policy_label": "A"}
+    trial = EvaluationTrial(phase="ready", index=0, planned=4, policy_label="A")
     image = CompressedImage(format="jpeg", data=b"\xff\xd8\xff reference")
     image.header.frame_id = "wrist"
     publishers = [
-        heard.say("/evaluation/trial", String(data=json.dumps(trial))),
+        heard.say("/evaluation/trial", trial),
         heard.say("/evaluation/reference/compressed", image),
     ]
     heard.until("the trial", lambda seen: seen["trial"] and seen["trial"]["number"] == 1 and seen["reference"])

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import signal
 from collections.abc import Callable
@@ -17,11 +16,10 @@ pytest.importorskip("ptr_msgs.msg")
 from console_browser import address, assert_it_holds, chromium, position, until  # noqa: E402
 from rcl_interfaces.srv import GetParameters  # noqa: E402
 from rclpy.qos import DurabilityPolicy, QoSProfile, qos_profile_sensor_data  # noqa: E402
-from std_msgs.msg import String  # noqa: E402
 
 from ptr_models.contract import Contract  # noqa: E402
 from ptr_models.episodes.reader import find_episodes, read_episode, read_metadata  # noqa: E402
-from ptr_msgs.msg import ArmState, PolicyStep  # noqa: E402
+from ptr_msgs.msg import ArmState, EvaluationSummary, PolicyStep  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("console_page")
 
@@ -256,11 +254,11 @@ def test_q_of_the_policy_is_a_curve_and_the_camera_is_live(robot, page) -> None:
 
 
 def test_trials_and_their_interval_are_shown_while_an_evaluation_runs(robot, page) -> None:
-    trials = [{"outcome": outcome} for outcome in ("success", "failure", "success", "success")]
-    summary = {"task": TASK, "policy": "finetuned", "planned": 10, "judged": 4, "successes": 3, "trials": trials}
+    interval = {"interval_low": 0.3006, "interval_high": 0.9544}  # of 3 in 4, by Wilson 1927
+    counts = {"planned": 10, "judged": 4, "successes": 3, "outcomes": ["success", "failure", "success", "success"]}
     latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
-    publisher = robot.node.create_publisher(String, "/evaluation/summary", latched)
-    publisher.publish(String(data=json.dumps(summary | {"wilson_95": [0.3006, 0.9544]})))  # of 3 in 4, by Wilson 1927
+    publisher = robot.node.create_publisher(EvaluationSummary, "/evaluation/summary", latched)
+    publisher.publish(EvaluationSummary(task=TASK, policy="finetuned", **counts, **interval))
     page.click("#tab-evaluate")
     until(robot, page, "!document.querySelector('#evaluation').hidden", "the evaluation")
     assert page.inner_text("#evaluation-count") == "4 of 10 trials"

@@ -16,7 +16,6 @@ import pytest
 pytest.importorskip("ptr_msgs.msg")
 
 from sensor_msgs.msg import CompressedImage  # noqa: E402
-from std_msgs.msg import String  # noqa: E402
 from std_srvs.srv import Trigger  # noqa: E402
 from untrained import TASK, write_checkpoint  # noqa: E402
 
@@ -25,7 +24,7 @@ from ptr_models.episodes.reader import decode, messages, open_bag, read_episode,
 from ptr_models.episodes.streams import read_streams  # noqa: E402
 from ptr_models.replay import open_episodes  # noqa: E402
 from ptr_models.replay.sampler import Sampler  # noqa: E402
-from ptr_msgs.msg import ArmCommand, ArmState, PolicyStep  # noqa: E402
+from ptr_msgs.msg import ArmCommand, ArmState, EvaluationTrial, PolicyStep  # noqa: E402
 from ptr_msgs.srv import LabelTrial  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("policy_server")
@@ -45,7 +44,7 @@ def robot(ros, tmp_path_factory):
     ros.start("ptr_bringup.arm.node")
     ros.start("ptr_teleop.recorder.node", directory=ros.results / "bags")
     ros.server = ros.start("ptr_policy.server.node", wait_for_checkpoint=True)
-    ros.trials = ros.collect(String, "/evaluation/trial", LATCHED)
+    ros.trials = ros.collect(EvaluationTrial, "/evaluation/trial", LATCHED)
     ros.references = ros.collect(CompressedImage, "/evaluation/reference/compressed", LATCHED)
     ros.states = ros.collect(ArmState, "/arm/state", 10)
     ros.steps = ros.collect(PolicyStep, "/policy/step", 10)
@@ -66,23 +65,21 @@ def start(robot, **parameters):
 
 
 def phase(robot) -> str:
-    return json.loads(robot.trials[-1].data)["phase"] if robot.trials else ""
+    return robot.trials[-1].phase if robot.trials else ""
 
 
-def reach(robot, wanted: str, index: int) -> dict:
+def reach(robot, wanted: str, index: int) -> EvaluationTrial:
     """Wait until a trial is in a phase."""
-    state = {}
 
     def there() -> bool:
         assert robot.evaluator.running, robot.evaluator.output
-        state.update(json.loads(robot.trials[-1].data) if robot.trials else {})
-        return (state.get("phase"), state.get("index")) == (wanted, index)
+        return phase(robot) == wanted and robot.trials[-1].index == index
 
     robot.wait(there, f"phase {wanted} of trial {index}", TIMEOUT)
-    return state
+    return robot.trials[-1]
 
 
-def lay_out(robot, index: int) -> dict:
+def lay_out(robot, index: int) -> EvaluationTrial:
     state = reach(robot, "ready", index)
     assert robot.call(Trigger, "/evaluation/ready").success
     return state
@@ -112,7 +109,7 @@ def take_over(robot, index: int) -> None:
         command.valid_for.nanosec = 200_000_000
         robot.drive.publish(command)
         robot.spin(0.1)
-        if robot.states and json.loads(robot.trials[-1].data)["takeover_steps"] >= 2:
+        if robot.states and robot.trials[-1].takeover_steps >= 2:
             break
     command.deadman = False
     robot.drive.publish(command)
@@ -125,9 +122,9 @@ def test_two_checkpoints_are_tried_blind_and_after_a_crash_the_rest_is_made(robo
     refused = robot.call(LabelTrial, "/evaluation/label", LabelTrial.Request(outcome="success"))
     assert (refused.success, "no trial is waiting for a label" in refused.message) == (False, True)
     label(robot, 0, "failure", score=float("nan"))
-    assert reach(robot, "ready", 1)["undo"] == "trial 1: failure"
+    assert reach(robot, "ready", 1).undo == "trial 1: failure"
     assert robot.call(Trigger, "/evaluation/undo").message == "undone: trial 1: failure"
-    assert "The previous judgment, failure," in reach(robot, "label", 0)["message"]
+    assert "The previous judgment, failure," in reach(robot, "label", 0).message
     label(robot, 0, "partial", score=0.5, reason="it slipped")
     shown.append(lay_out(robot, 1))
     robot.wait(lambda: robot.references[-1].data, "the picture of the first trial in this scene")
@@ -140,8 +137,8 @@ def test_two_checkpoints_are_tried_blind_and_after_a_crash_the_rest_is_made(robo
     reach(robot, "running", 2)
     first.signal(signal.SIGKILL)
     first.wait()
-    assert {state["policy_label"] for state in shown[:2]} == {"A", "B"}
-    assert shown[2]["scene"] == 1
+    assert {state.policy_label for state in shown[:2]} == {"A", "B"}
+    assert shown[2].scene == 1
     assert not [secret for secret in SECRETS if secret in first.output + robot.server.output]
 
 
@@ -150,7 +147,7 @@ def test_a_killed_evaluator_leaves_a_recording_that_the_next_one_can_end(robot) 
     for index in (2, 3):
         lay_out(robot, index)
         label(robot, index, "failure", score=float("nan"))
-    assert reach(robot, "review", 3)["undo"] == "trial 4: failure"
+    assert reach(robot, "review", 3).undo == "trial 4: failure"
     assert robot.call(Trigger, "/evaluation/undo").success
     label(robot, 3, "failure", reason="it is one", score=float("nan"))
     finish(robot, 3)
@@ -245,23 +242,23 @@ def test_a_person_at_a_terminal_begins_a_trial_ends_it_by_judging_and_undoes_the
 def test_a_person_ends_a_trial_and_clears_the_arm_and_a_server_that_hangs_ends_the_evaluation(robot, tmp_path) -> None:
     evaluator = start(robot, checkpoint=robot.checkpoints[0], trials=3, max_steps=1000, directory=tmp_path)
     lay_out(robot, 0)
-    assert reach(robot, "running", 0)["may_label"]
+    assert reach(robot, "running", 0).may_label
     wish = LabelTrial.Request(outcome="failure", reason="it left the table", annotator="Anna")
     assert robot.call(LabelTrial, "/evaluation/label", wish).success
 
     lay_out(robot, 1)
     reach(robot, "running", 1)
     assert robot.call(Trigger, "/arm/stop").success
-    assert "The arm was stopped" in reach(robot, "label", 1)["message"]
+    assert "The arm was stopped" in reach(robot, "label", 1).message
     label(robot, 1, "failure", score=float("nan"))
     reach(robot, "staging", 2)
-    robot.wait(lambda: "clear it to continue" in robot.trials[-1].data, "the wish to clear the arm", TIMEOUT)
+    robot.wait(lambda: "clear it to continue" in robot.trials[-1].message, "the wish to clear the arm", TIMEOUT)
     robot.call(Trigger, "/arm/clear")
-    assert "keep away" in reach(robot, "ready", 2)["message"]  # whoever cleared the arm may have a hand at it
+    assert "keep away" in reach(robot, "ready", 2).message  # whoever cleared the arm may have a hand at it
     robot.wait(lambda: robot.states[-1].mode == ArmState.IDLE, "the arm that is free again", TIMEOUT)
     assert robot.call(Trigger, "/evaluation/ready").success
 
-    robot.wait(lambda: "set up the scene" in robot.trials[-1].data, "the next scene", TIMEOUT)
+    robot.wait(lambda: "set up the scene" in robot.trials[-1].message, "the next scene", TIMEOUT)
     assert robot.call(Trigger, "/evaluation/ready").success
     reach(robot, "running", 2)
     robot.steps.clear()

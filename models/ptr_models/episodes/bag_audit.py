@@ -198,7 +198,7 @@ def _add_message(audit: BagAudit, topic: str, kind: str, stamp: int, raw: bytes)
     elif topic == OBJECTS_TOPIC and audit.metadata.contract.objects:
         audit.objects.append((stamp, object_poses_of(decode(raw, kind))))
     elif topic in map(settings_topic, audit.cameras):
-        audit.settings[topic] = _settings(decode(raw, kind).data)
+        audit.settings[topic] = _settings(decode(raw, kind))
     elif topic == EVENT_TOPIC:
         message = decode(raw, kind)
         audit.events.append((stamp, message.type))
@@ -208,15 +208,18 @@ def _add_message(audit: BagAudit, topic: str, kind: str, stamp: int, raw: bytes)
             audit.mixed.append(message.message)
 
 
-def _settings(text: str) -> CameraSettings:
-    """Parse the JSON of a camera's settings. Older bags and other programs may omit values."""
-    try:
-        values = parse_object(text, "settings of a camera", EpisodeError)
-    except EpisodeError:
-        return CameraSettings()
-    rate = values.get("rate")
+def _settings(message: Any) -> CameraSettings:
+    """From a ptr_msgs/CameraSettings, or in older bags a std_msgs/String of JSON, which may omit values."""
+    if not hasattr(message, "data"):
+        rate, simulated = message.rate, message.simulated
+    else:
+        try:
+            values = parse_object(message.data, "settings of a camera", EpisodeError)
+        except EpisodeError:
+            return CameraSettings()
+        rate, simulated = values.get("rate"), values.get("simulated") is True
     told = float(rate) if isinstance(rate, int | float) and math.isfinite(rate) and rate > 0 else 0.0
-    return CameraSettings(told, values.get("simulated") is True)
+    return CameraSettings(told, simulated)
 
 
 def reason_names(bits: int) -> list[str]:

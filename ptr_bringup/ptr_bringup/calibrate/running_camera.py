@@ -3,31 +3,28 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import time
 from collections import deque
-from collections.abc import Mapping
 from typing import Any
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import parameter_value_to_python
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage
-from std_msgs.msg import String
 
 from ptr_bringup.camera.source import CameraError, Frame
 from ptr_bringup.ros.context import prepare_environment
 from ptr_bringup.ros.qos import LATCHED
 from ptr_bringup.ros.time import seconds
+from ptr_msgs.msg import CameraSettings
 
 TIMEOUT = 5.0
 """s to wait for an image."""
 DISCOVERY = 2.0
 """s to wait for the discovery of a publisher."""
 _UNKNOWN = "_NODE_NAME_UNKNOWN_"
-_ASKED = ("camera", "width", "height", "rate", "simulated")
 _WITHOUT_SETTINGS = (
     "These images have no settings, like the simulator's, so nothing can be fixed here. Advice on exposure, light and "
     "cables only applies to a real camera, which `ptr calibrate camera` sets up."
@@ -48,7 +45,7 @@ class RunningCamera:
 
     def __init__(self, name: str, namespace: str = "") -> None:
         self._queue: deque[Frame] = deque()
-        self._settings: dict[str, Any] = {}
+        self._settings = CameraSettings()
         prepare_environment()
         self._context = rclpy.Context()
         rclpy.init(context=self._context)
@@ -57,7 +54,7 @@ class RunningCamera:
         self._executor.add_node(self._node)
         images = self._node.resolve_topic_name(_images(name))
         self._node.create_subscription(CompressedImage, images, self._on_image, qos_profile_sensor_data)
-        self._node.create_subscription(String, _settings(name), self._on_settings, LATCHED)
+        self._node.create_subscription(CameraSettings, _settings(name), self._on_settings, LATCHED)
         if self.read() is None:
             self.close()
             raise CameraError(f"nothing arrives on {images}; is the camera running?")
@@ -70,9 +67,8 @@ class RunningCamera:
     def _on_image(self, message: CompressedImage) -> None:
         self._queue.append(Frame(seconds(message.header.stamp), bytes(message.data)))
 
-    def _on_settings(self, message: String) -> None:
-        with contextlib.suppress(ValueError, RecursionError):  # a message of another publisher
-            self._settings = json.loads(message.data)
+    def _on_settings(self, message: CameraSettings) -> None:
+        self._settings = message
 
     def read(self) -> Frame | None:
         """See `Source.read`."""
@@ -83,7 +79,7 @@ class RunningCamera:
 
     def settings(self) -> dict[str, Any]:
         """See `Source.settings`."""
-        return _of_device(self._settings)
+        return {item.name: parameter_value_to_python(item.value) for item in self._settings.settings}
 
     def close(self) -> None:
         """Shut down the ROS context."""
@@ -100,7 +96,7 @@ def advice_on_running(name: str, namespace: str = "") -> str:
     node = rclpy.create_node("calibrate_camera", context=context, namespace=namespace or None)
     try:
         publisher = _publisher(node, _images(name))
-        settable = bool(publisher and _of_device(_published_settings(node, context, name)))
+        settable = bool(publisher and _has_settings(node, context, name))
     finally:
         node.destroy_node()
         rclpy.shutdown(context=context)
@@ -115,26 +111,17 @@ def advice_on_running(name: str, namespace: str = "") -> str:
     )
 
 
-def _of_device(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a device, without the requested format, which a simulator publishes too."""
-    return {key: value for key, value in settings.items() if key not in _ASKED}
-
-
-def _published_settings(node: Node, context: rclpy.Context, name: str) -> dict[str, Any]:
-    """The settings that a camera's node publishes; empty if it publishes none."""
-    received: list[str] = []
-    node.create_subscription(String, _settings(name), lambda message: received.append(message.data), LATCHED)
+def _has_settings(node: Node, context: rclpy.Context, name: str) -> bool:
+    """Whether a camera's node publishes settings of its source; a simulator has none."""
+    received: list[CameraSettings] = []
+    node.create_subscription(CameraSettings, _settings(name), received.append, LATCHED)
     executor = SingleThreadedExecutor(context=context)
     executor.add_node(node)
     deadline = time.monotonic() + DISCOVERY
     while not received and time.monotonic() < deadline:
         executor.spin_once(timeout_sec=0.1)
     executor.shutdown()
-    try:
-        found = json.loads(received[-1]) if received else {}
-    except (ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
+    return bool(received and received[-1].settings)
 
 
 def _publisher(node: Node, topic: str) -> str:

@@ -15,14 +15,13 @@ from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from rclpy.timer import Timer
 from sensor_msgs.msg import CameraInfo, CompressedImage
-from std_msgs.msg import String
 
 from ptr_bringup.camera.calibration import camera_info, camera_pose
 from ptr_bringup.camera.capture import CaptureThread
 from ptr_bringup.camera.health import Health, Problem
 from ptr_bringup.camera.mounting import declare_mounting, mounting_message
 from ptr_bringup.camera.opening import is_device, open_source
-from ptr_bringup.camera.reports import diagnostic, settings_text
+from ptr_bringup.camera.reports import diagnostic, settings_message
 from ptr_bringup.camera.settings import AUTOMATIC, Settings
 from ptr_bringup.camera.source import CameraError, CaptureConfig, Frame, Source, optical_frame
 from ptr_bringup.ros.context import StartupError
@@ -32,6 +31,7 @@ from ptr_bringup.ros.parameters import declare
 from ptr_bringup.ros.qos import LATCHED
 from ptr_bringup.ros.time import STEADY
 from ptr_models.common.processor_use import ProcessorUse
+from ptr_msgs.msg import CameraSettings
 
 _MAX_SETTING = 1e5
 """Upper bound of all camera settings."""
@@ -55,7 +55,7 @@ class Camera(RunnableNode, LifecycleNode):
         self._images = self.create_publisher(CompressedImage, f"{topic}/image/compressed", sensor)
         self._infos = self.create_publisher(CameraInfo, f"{topic}/camera_info", sensor)
         self._poses = self.create_publisher(PoseStamped, f"{topic}/pose", LATCHED)
-        self._settings_topic = self.create_publisher(String, f"{topic}/settings", LATCHED)
+        self._settings_topic = self.create_publisher(CameraSettings, f"{topic}/settings", LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._is_device = is_device(self._source_name)
         self._health, self._processor_use = Health(self._requested.rate, noisy=self._is_device), ProcessorUse()
@@ -132,10 +132,10 @@ class Camera(RunnableNode, LifecycleNode):
             self.get_logger().warning(notice)
         self._current = source.settings()
         requested = self._requested
-        text = settings_text(
+        message = settings_message(
             self._name, requested.width, requested.height, requested.rate, self._current, not self._is_device
         )
-        self._settings_topic.publish(String(data=text))
+        self._settings_topic.publish(message)
         return source
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:

@@ -1,18 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A camera's health as the standard diagnostic status, and its settings as JSON."""
+"""A camera's health as the standard diagnostic status, and its settings as a message."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus, KeyValue
+from rclpy.parameter import Parameter
 
 from ptr_bringup.camera.health import Problem, Report
 from ptr_models.common.processor_use import BUSY
+from ptr_msgs.msg import CameraSettings
 
 _SENTENCES = {
     Problem.MISSING: "No images received; {cure_missing}.",
@@ -84,9 +85,15 @@ def diagnostic(
     return DiagnosticStatus(level=level, name=f"{prefix}camera {name}", message=message, values=pairs)
 
 
-def settings_text(
+def settings_message(
     name: str, width: int, height: int, rate: float, settings: Mapping[str, Any], simulated: bool = False
-) -> str:
-    """Requested format and current settings of a camera as a JSON object; `simulated`: there is no device."""
-    asked = {"camera": name, "width": width, "height": height, "rate": rate, "simulated": simulated}
-    return json.dumps({**asked, **settings}, sort_keys=True)
+) -> CameraSettings:
+    """Requested format and current settings of a camera; `simulated`: there is no device.
+
+    Args:
+        settings: from `Source.settings`: strings, numbers or booleans.
+    """
+    parameters = [Parameter(key, value=value).to_parameter_msg() for key, value in sorted(settings.items())]
+    return CameraSettings(
+        camera=name, width=width, height=height, rate=float(rate), simulated=simulated, settings=parameters
+    )

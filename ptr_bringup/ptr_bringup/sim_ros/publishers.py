@@ -11,12 +11,11 @@ from geometry_msgs.msg import Pose, PoseStamped
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CameraInfo, CompressedImage, JointState
-from std_msgs.msg import String
 
 from ptr_bringup.arm.messages import FRAME, pose_message
 from ptr_bringup.arm.model.kinematics import JOINT_NAMES
 from ptr_bringup.camera.images import jpeg_message, numbered, pinhole_info
-from ptr_bringup.camera.reports import settings_text
+from ptr_bringup.camera.reports import settings_message
 from ptr_bringup.camera.source import optical_frame
 from ptr_bringup.ros.names import prefix
 from ptr_bringup.ros.qos import LATCHED
@@ -24,7 +23,7 @@ from ptr_bringup.ros.time import seconds, stamp_from_seconds
 from ptr_bringup.sim.fault_effects import ImageLine, JointLine, JointSample
 from ptr_bringup.sim.faults import Faults
 from ptr_bringup.sim.world import World
-from ptr_msgs.msg import ObjectStates
+from ptr_msgs.msg import CameraSettings, ObjectStates
 
 _HORN, _ROD = 0.014, 0.024
 """m, the crank of the gripper: horn radius and arm length of the wx250s."""
@@ -74,8 +73,8 @@ class ImagePublisher:
         topic = f"camera/{camera}"
         self._images = node.create_publisher(CompressedImage, f"{topic}/image/compressed", qos_profile_sensor_data)
         self._infos = node.create_publisher(CameraInfo, f"{topic}/camera_info", qos_profile_sensor_data)
-        self._settings = node.create_publisher(String, f"{topic}/settings", LATCHED)
-        self._settings.publish(String(data=settings_text(camera, *size, rate, {}, simulated=True)))
+        self._settings = node.create_publisher(CameraSettings, f"{topic}/settings", LATCHED)
+        self._settings.publish(settings_message(camera, *size, rate, {}, simulated=True))
         self._poses = node.create_publisher(PoseStamped, f"{topic}/pose", LATCHED)
         self._pose: Pose | None = None
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import threading
 from collections.abc import Mapping
@@ -11,22 +10,20 @@ from typing import Any
 
 from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage
-from std_msgs.msg import String
 from std_srvs.srv import Trigger
 
 from ptr_bringup.ros.qos import LATCHED
 from ptr_models.episodes.request_text import RequestTextError, check_texts
+from ptr_msgs.msg import EvaluationSummary, EvaluationTrial
 from ptr_msgs.srv import LabelTrial
 from ptr_policy.evaluation.human_judge import judgment
 from ptr_policy.evaluation.trials import Judgment, Trial, TrialsError
 
 LABEL = {"outcome": 40, "reason": 2000, "annotator": 80}
 """Maximum length of a label's texts, characters."""
-PHASES = ("idle", "staging", "ready", "running", "label", "review", "done")
-"""Between evaluations; checkpoint and arm are prepared; a person sets up the scene; the policy acts; a person judges; a
-person may undo the last judgment; all trials are done."""
 GO_AHEAD = {"ready": "the trial starts", "review": "the evaluation ends"}
 """Phases that wait for /evaluation/ready, and its effect."""
+_COUNTS = ("task", "kitchen", "policy", "planned", "judged", "successes", "assisted")
 
 
 class LiveStatus:
@@ -42,16 +39,12 @@ class LiveStatus:
     def __init__(self, node: Node, camera: str = "") -> None:
         self._node, self._camera = node, camera
         self.asks = self.blind = False
-        self._state: dict[str, Any] = {
-            "phase": "idle", "index": 0, "planned": 0, "scene": 0, "scenes": 0, "task": "", "kitchen": "",
-            "instruction": "", "policy_label": "", "takeover_steps": 0, "assisted": False, "message": "",
-            "may_label": False, "blind": False, "fault": "", "undo": "",
-        }  # fmt: skip
+        self._state = EvaluationTrial(phase="idle")
         self._lock = threading.Lock()
         self._ready = self._undo = False
         self._label: Judgment | None = None
-        self._trial = node.create_publisher(String, "evaluation/trial", LATCHED)
-        self._summary = node.create_publisher(String, "evaluation/summary", LATCHED)
+        self._trial = node.create_publisher(EvaluationTrial, "evaluation/trial", LATCHED)
+        self._summary = node.create_publisher(EvaluationSummary, "evaluation/summary", LATCHED)
         self._reference = node.create_publisher(CompressedImage, "evaluation/reference/compressed", LATCHED)
         node.create_service(Trigger, "evaluation/ready", self._on_ready)
         node.create_service(Trigger, "evaluation/undo", self._on_undo)
@@ -59,11 +52,11 @@ class LiveStatus:
 
     def expect(self, planned: int, scenes: int) -> None:
         """Set the number of trials and scenes."""
-        self._state.update(planned=planned, scenes=scenes)
+        self._set(planned=planned, scenes=scenes)
 
     def open_trial(self, trial: Trial) -> None:
         """Start a trial."""
-        self._state.update(
+        self._set(
             index=trial.index,
             scene=trial.scene,
             task=trial.task,
@@ -79,16 +72,16 @@ class LiveStatus:
         """Publish the trial's phase. Answers to an earlier phase are dropped, except for a label that ended the run.
 
         Args:
+            phase: see EvaluationTrial.
             undo: the judgment that can be undone now, in words.
         """
         with self._lock:
-            if phase != self._state["phase"]:
+            if phase != self._state.phase:
                 self._ready = self._undo = False
                 self._label = self._label if phase == "label" else None
             may_label = phase == "label" or (phase == "running" and self.asks)
-            self._state.update(phase=phase, message=message, may_label=may_label, undo=undo, blind=self.blind, **values)
-            text = json.dumps(self._state, sort_keys=True)
-        self._trial.publish(String(data=text))
+            self._set(phase=phase, message=message, may_label=may_label, undo=undo, blind=self.blind, **values)
+            self._trial.publish(self._state)
 
     def show_reference(self, image: bytes | None) -> None:
         """Publish the image that the scene should match; None: none yet."""
@@ -99,8 +92,11 @@ class LiveStatus:
         self._reference.publish(message)
 
     def announce(self, summary: Mapping[str, Any]) -> None:
-        """Publish the counts so far, as `summary.json` has them."""
-        self._summary.publish(String(data=json.dumps(summary)))
+        """Publish the counts so far, see `summarise`."""
+        low, high = summary["wilson_95"]
+        counts = {key: summary[key] for key in _COUNTS}
+        outcomes = [trial["outcome"] for trial in summary["trials"]]
+        self._summary.publish(EvaluationSummary(**counts, interval_low=low, interval_high=high, outcomes=outcomes))
 
     def pop_ready(self) -> bool:
         """See `human_judge.Page`."""
@@ -127,7 +123,7 @@ class LiveStatus:
 
     def _on_ready(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         with self._lock:
-            effect = GO_AHEAD.get(self._state["phase"], "")
+            effect = GO_AHEAD.get(self._state.phase, "")
             response.success = bool(effect)
             self._ready = self._ready or response.success
         response.message = effect or self._not_now("a scene to be set up")
@@ -135,15 +131,15 @@ class LiveStatus:
 
     def _on_undo(self, request: Trigger.Request, response: Trigger.Response) -> Trigger.Response:
         with self._lock:
-            response.success = bool(self._state["undo"])
+            response.success = bool(self._state.undo)
             self._undo = self._undo or response.success
-        response.message = f"undone: {self._state['undo']}" if response.success else self._not_now("an undo")
+        response.message = f"undone: {self._state.undo}" if response.success else self._not_now("an undo")
         return response
 
     def _on_label(self, request: LabelTrial.Request, response: LabelTrial.Response) -> LabelTrial.Response:
         score = None if math.isnan(request.score) else float(request.score)
         with self._lock:
-            if not self._state["may_label"]:
+            if not self._state.may_label:
                 response.success, response.message = False, self._not_now("a label")
                 return response
             try:
@@ -152,8 +148,12 @@ class LiveStatus:
             except (TrialsError, RequestTextError) as error:
                 response.success, response.message = False, str(error)
                 return response
-            response.success, response.message = True, f"trial {self._state['index'] + 1} is a {request.outcome}"
+            response.success, response.message = True, f"trial {self._state.index + 1} is a {request.outcome}"
         return response
 
     def _not_now(self, wanted: str) -> str:
-        return f"no trial is waiting for {wanted}: the evaluation is in phase {self._state['phase']}"
+        return f"no trial is waiting for {wanted}: the evaluation is in phase {self._state.phase}"
+
+    def _set(self, **values: Any) -> None:
+        for name, value in values.items():
+            setattr(self._state, name, value)

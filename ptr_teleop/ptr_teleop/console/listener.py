@@ -14,11 +14,19 @@ from rclpy.node import Node
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from rclpy.serialization import deserialize_message
 from sensor_msgs.msg import CameraInfo, CompressedImage, JointState
-from std_msgs.msg import String
 
 from ptr_bringup.ros.names import prefix, relative
 from ptr_bringup.ros.qos import LATCHED
-from ptr_msgs.msg import ArmState, EpisodeEvent, EpisodeStatus, MotorStates, PolicyStep, SafetyEvent
+from ptr_msgs.msg import (
+    ArmState,
+    EpisodeEvent,
+    EpisodeStatus,
+    EvaluationSummary,
+    EvaluationTrial,
+    MotorStates,
+    PolicyStep,
+    SafetyEvent,
+)
 from ptr_teleop.console import policy_views, views
 from ptr_teleop.console.frames import NewestFrame
 from ptr_teleop.console.hand_axes import CameraModel
@@ -63,8 +71,8 @@ class Listener:
         listen(DiagnosticStatus, "teleop/status", self._on_teleop, LATCHED)
         listen(PolicyStep, "policy/step", self._on_policy, MANY)
         listen(DiagnosticStatus, POLICY_STATUS, self._on_policy_status, LATCHED)
-        listen(String, "evaluation/summary", self._on_evaluation, LATCHED)
-        listen(String, TRIAL, self._on_trial, LATCHED)
+        listen(EvaluationSummary, "evaluation/summary", self._on_evaluation, LATCHED)
+        listen(EvaluationTrial, TRIAL, self._on_trial, LATCHED)
         listen(CompressedImage, REFERENCE, self._on_reference, LATCHED)
         node.create_timer(1.0, self._expire)
 
@@ -135,11 +143,11 @@ class Listener:
         self._state.policy_status = view
         self._log_change("policy", view["level"], "Policy", view["message"])
 
-    def _on_evaluation(self, message: String) -> None:
-        self._state.evaluation = policy_views.evaluation_view(message.data)
+    def _on_evaluation(self, message: EvaluationSummary) -> None:
+        self._state.evaluation = policy_views.evaluation_view(message)
 
-    def _on_trial(self, message: String) -> None:
-        self._state.trial = policy_views.trial_view(message.data)
+    def _on_trial(self, message: EvaluationTrial) -> None:
+        self._state.trial = policy_views.trial_view(message)
 
     def _on_reference(self, message: CompressedImage) -> None:
         """Set the reference; an image without data removes it."""

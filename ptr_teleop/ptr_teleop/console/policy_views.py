@@ -3,16 +3,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticStatus
 
-from ptr_msgs.msg import PolicyStep
+from ptr_msgs.msg import EvaluationSummary, EvaluationTrial, PolicyStep
 from ptr_teleop.console.views import LEVELS, number, shortened, values_of
 
 PHASES = ("idle", "staging", "ready", "running", "label", "review", "done")
-NOT_JSON = (ValueError, TypeError, KeyError, IndexError, AttributeError, OverflowError, RecursionError)
 
 
 def policy_view(message: PolicyStep) -> dict[str, Any]:
@@ -50,44 +48,31 @@ def policy_status_view(message: DiagnosticStatus) -> dict[str, Any]:
     }
 
 
-def evaluation_view(text: str) -> dict[str, Any] | None:
-    """Counts and Wilson interval from the evaluator's published summary; None: not a valid summary."""
-    try:
-        summary = json.loads(text, parse_constant=lambda _: None)
-        low, high = summary["wilson_95"]
-        return {
-            "task": shortened(str(summary["task"])),
-            "policy": shortened(str(summary["policy"])),
-            "planned": int(summary["planned"]),
-            "judged": int(summary["judged"]),
-            "successes": int(summary["successes"]),
-            "low": number(float(low), 4),
-            "high": number(float(high), 4),
-            "outcomes": [str(trial["outcome"])[:20] for trial in summary["trials"][-200:]],
-        }
-    except NOT_JSON:
-        return None
+def evaluation_view(message: EvaluationSummary) -> dict[str, Any]:
+    """Counts and Wilson interval of an evaluation."""
+    return {
+        "task": shortened(message.task),
+        "policy": shortened(message.policy),
+        "planned": message.planned,
+        "judged": message.judged,
+        "successes": message.successes,
+        "low": number(message.interval_low, 4),
+        "high": number(message.interval_high, 4),
+        "outcomes": [outcome[:20] for outcome in message.outcomes[-200:]],
+    }
 
 
-def trial_view(text: str) -> dict[str, Any] | None:
-    """The current trial of an evaluation; None: not a valid trial."""
-    try:
-        trial = json.loads(text, parse_constant=lambda _: None)
-        phase = trial["phase"]
-        if phase not in PHASES:
-            return None
-        words = ("task", "kitchen", "instruction", "policy_label", "message", "fault", "undo")
-        counts = ("planned", "takeover_steps")
-        return {
-            "phase": phase,
-            "number": int(trial.get("index") or 0) + 1,
-            **{key: shortened(str(trial.get(key) or "")) for key in words},
-            **{key: int(trial.get(key) or 0) for key in counts},
-            "blind": bool(trial.get("blind", True)),
-            "may_label": bool(trial.get("may_label", phase == "label")),
-        }
-    except NOT_JSON:
+def trial_view(message: EvaluationTrial) -> dict[str, Any] | None:
+    """The current trial of an evaluation; None: its phase is unknown."""
+    if message.phase not in PHASES:
         return None
+    words = ("task", "kitchen", "instruction", "policy_label", "message", "fault", "undo")
+    return {
+        "phase": message.phase,
+        "number": message.index + 1,
+        **{key: shortened(getattr(message, key)) for key in words},
+        **{key: getattr(message, key) for key in ("planned", "takeover_steps", "blind", "may_label")},
+    }
 
 
 def _parsed(text: str) -> float | None:

@@ -47,7 +47,9 @@ def streams_for(cameras: Sequence[str]) -> tuple[Stream, ...]:
         Stream(f"/camera/{name}/image/compressed", "sensor_msgs/msg/CompressedImage", required=True) for name in cameras
     ]
     infos = [Stream(info_topic(name), "sensor_msgs/msg/CameraInfo", lasting=True) for name in cameras]
-    settings = [Stream(settings_topic(name), "std_msgs/msg/String", lasting=True, reliable=True) for name in cameras]
+    settings = [
+        Stream(settings_topic(name), "ptr_msgs/msg/CameraSettings", lasting=True, reliable=True) for name in cameras
+    ]
     return (
         *images,
         *infos,
@@ -60,7 +62,7 @@ def streams_for(cameras: Sequence[str]) -> tuple[Stream, ...]:
         Stream("/arm/motors", "ptr_msgs/msg/MotorStates", lasting=True, reliable=True),
         Stream("/policy/step", "ptr_msgs/msg/PolicyStep", reliable=True),
         Stream("/policy/status", "diagnostic_msgs/msg/DiagnosticStatus", lasting=True, reliable=True),
-        Stream("/evaluation/trial", "std_msgs/msg/String", lasting=True, reliable=True),
+        Stream("/evaluation/trial", "ptr_msgs/msg/EvaluationTrial", lasting=True, reliable=True),
         Stream("/diagnostics", "diagnostic_msgs/msg/DiagnosticArray", reliable=True, shared=True),
         Stream("/robot_description", "std_msgs/msg/String", lasting=True, reliable=True),
         Stream("/tf_static", "tf2_msgs/msg/TFMessage", lasting=True, reliable=True, shared=True),

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 pytest.importorskip("diagnostic_msgs.msg")
 
+from rclpy.parameter import parameter_value_to_python  # noqa: E402
+
 from ptr_bringup.camera.health import Problem, Report  # noqa: E402
-from ptr_bringup.camera.reports import diagnostic, settings_text  # noqa: E402
+from ptr_bringup.camera.reports import diagnostic, settings_message  # noqa: E402
 
 SLOW = Report((Problem.SLOW,), 4.2, 0.1, 30, 0, 90.0, "")
 
@@ -36,7 +36,7 @@ def test_no_hardware_is_blamed_for_a_simulated_camera(problem: Problem, use: flo
 
 
 def test_the_settings_say_what_was_asked_for() -> None:
-    values = json.loads(settings_text("wrist", 640, 480, 30.0, {"gain": 2.0}))
-    assert values == {
-        "camera": "wrist", "width": 640, "height": 480, "rate": 30.0, "simulated": False, "gain": 2.0,
-    }  # fmt: skip
+    device = {"gain": 2.0, "fourcc": "MJPG", "automatic_exposure": True}
+    said = settings_message("wrist", 640, 480, 30.0, device)
+    assert (said.camera, said.width, said.height, said.rate, said.simulated) == ("wrist", 640, 480, 30.0, False)
+    assert {item.name: parameter_value_to_python(item.value) for item in said.settings} == device

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -200,22 +201,28 @@ def test_a_bag_is_audited_by_what_is_in_it(tmp_path: Path, make_trajectory: Call
 
 
 @pytest.mark.parametrize(
-    ("text", "asked"),
+    ("settings", "asked"),
     [
-        ('{"rate": 15.0, "simulated": true}', (15.0, True)),
+        ({"rate": 15.0, "simulated": True}, (15.0, True)),
+        ({"rate": math.nan}, (0.0, False)),
+        ('{"rate": 15.0, "simulated": true}', (15.0, True)),  # as older bags hold them
         ('{"fps": 30}', (0.0, False)),
         ('{"rate": "15"}', (0.0, False)),
         ("no JSON", (0.0, False)),
     ],
 )
 def test_a_bag_says_what_its_camera_was_asked_for(
-    tmp_path: Path, make_trajectory: Callable[..., Any], text: str, asked: tuple[float, bool]
+    tmp_path: Path, make_trajectory: Callable[..., Any], settings: dict | str, asked: tuple[float, bool]
 ) -> None:
     metadata = EpisodeMetadata("e", "t", outcome="success", extra={"processor_use": 0.5})
     folder = write_episode(tmp_path, metadata, make_trajectory(steps=30)[0])
-    settings = typestore().types["std_msgs/msg/String"](data=text)
+    if isinstance(settings, str):
+        message = typestore().types["std_msgs/msg/String"](data=settings)
+    else:
+        fields = {"camera": "over_shoulder", "width": 640, "height": 480, "rate": 0.0, "simulated": False}
+        message = typestore().types["ptr_msgs/msg/CameraSettings"](**(fields | settings), settings=[])
     with BagWriter(tmp_path / "with", metadata) as bag, open_bag(folder) as reader:
-        bag.write_message(settings_topic("over_shoulder"), settings, metadata.start_ns + 1)
+        bag.write_message(settings_topic("over_shoulder"), message, metadata.start_ns + 1)
         for topic, kind, stamp, _, raw in messages(reader):
             if topic != METADATA_TOPIC:
                 bag.write(topic, kind, stamp, raw)
