@@ -46,7 +46,7 @@ setup(
     extras_require={
         "lerobot": ["pyarrow>=21,<27", "av>=15,<19"],
         "view": ["av>=15,<19", "pillow>=10"],
-        "language": ["sentence-transformers>=5"],
+        "language": ["sentence-transformers>=6,<7"],
         "lerobot-policies": ["lerobot>=0.4,<0.5"],
         "openpi": ["msgpack>=1.1", "websockets>=13"],
         "rerun": ["rerun-sdk>=0.23"],
