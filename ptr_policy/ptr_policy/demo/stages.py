@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ptr_models.episodes.episode_discovery import episodes_so_far
+from ptr_models.episodes.pool import cores
 from ptr_models.json_input import read_object
 from ptr_models.training.jsonlines import read_lines
 from ptr_models.training.runs import latest_checkpoint
@@ -17,6 +18,8 @@ _IMITATE = ("algorithm.bc_steps=1000000", "algorithm.critic_warmup_steps=0")  # 
 IMITATION = {"machine": _IMITATE, "human": (*_IMITATE, "algorithm.action_choice=sample_gripper")}
 """Settings of fine-tuning that make it behavior cloning, by the operator's manner, with a suitable decoding: an
 operator who waits before closing teaches a mode that never closes."""
+THREADS = 2
+"""Of a fine-tuning: with two, an update of PTR takes 0.72 of the time that it takes with one."""
 
 
 def stage_groups(plan: Plan) -> Iterator[tuple[Stage, ...]]:
@@ -26,7 +29,10 @@ def stage_groups(plan: Plan) -> Iterator[tuple[Stage, ...]]:
     trained = [_finetune(plan, "ptr", "Fine-tuning PTR on them")]
     if plan.baseline:
         trained.append(_finetune(plan, "bc", "Fine-tuning by imitation, to compare", *IMITATION[plan.manner]))
-    yield tuple(trained)  # on one thread each
+    if cores() >= THREADS * len(trained):
+        yield tuple(trained)
+    else:  # one by one on all cores takes less time than in parallel on one each
+        yield from ((stage,) for stage in trained)
     yield (_evaluate(plan, "ptr", "Deploying and evaluating PTR"),)
     if plan.baseline:
         yield (_evaluate(plan, "bc", "Deploying and evaluating imitation"),)
@@ -36,7 +42,7 @@ def stage_groups(plan: Plan) -> Iterator[tuple[Stage, ...]]:
 def _pretraining_data(plan: Plan) -> Stage:
     """Pre-training data to mix into fine-tuning, as PTR does; it is simulated rather than shipped."""
     command = [*PTR, "sim", "collect", "--out", str(plan.pretraining)]
-    command += ["--episodes", str(plan.pretraining_episodes), "--seed", "0", "--jobs", "2"]
+    command += ["--episodes", str(plan.pretraining_episodes), "--seed", "0", "--jobs", str(cores())]
     command += ["--level", plan.level, "--manner", plan.manner, "--camera", *plan.cameras]
     title = "Simulating pre-training data to mix in"
     return Stage("pretraining_data", title, command, plan.pretraining_episodes, _episodes(plan.pretraining), "bags")
@@ -63,7 +69,7 @@ def _record(plan: Plan) -> Stage:
 def _finetune(plan: Plan, name: str, title: str, *settings: str) -> Stage:
     """Fine-tune the pre-trained checkpoint, or resume an interrupted run."""
     run = plan.run(name)
-    command = [*PTR, "train", "finetune", "--out", str(run), "--threads", "1"]
+    command = [*PTR, "train", "finetune", "--out", str(run), "--threads", str(min(THREADS, cores()))]
     if latest_checkpoint(run) is not None:
         command += ["--resume"]
     else:

@@ -88,6 +88,21 @@ def test_a_namespace_of_the_terminal_is_none_of_the_demonstration_s_robot(
         options.run(options)
 
 
+@pytest.mark.parametrize(
+    ("cores", "threads", "together"), [(1, "1", False), (2, "2", False), (3, "2", False), (4, "2", True)]
+)
+def test_fine_tunings_run_in_parallel_if_the_cores_suffice(
+    plan: Plan, monkeypatch: pytest.MonkeyPatch, cores: int, threads: str, together: bool
+) -> None:
+    (plan.checkpoint / "checkpoint.json").write_text('{"step": 7}')
+    monkeypatch.setattr("ptr_policy.demo.stages.cores", lambda: cores)
+    groups = list(itertools.islice(stage_groups(plan), 3 if together else 4))[2:]
+    names = [[stage.name for stage in group] for group in groups]
+    assert names == ([["finetune_ptr", "finetune_bc"]] if together else [["finetune_ptr"], ["finetune_bc"]])
+    commands = [stage.command for group in groups for stage in group]
+    assert [command[command.index("--threads") + 1] for command in commands] == [threads, threads]
+
+
 def test_a_run_of_another_plan_is_moved_aside_and_nothing_of_it_is_lost(plan: Plan) -> None:
     assert prepare(plan) is None
     (plan.out / "report.json").write_text("precious")
