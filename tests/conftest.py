@@ -13,6 +13,7 @@ import contextlib
 import ctypes
 import gc
 import os
+import sysconfig
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,6 +27,7 @@ pytest_plugins = ["hangs"]
 SHARED_MEMORY = Path("/dev/shm")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # the tests run side by side already
 os.environ.setdefault("PYTHONFAULTHANDLER", "1")  # a process that hangs says where
+os.environ["PATH"] = os.pathsep.join([sysconfig.get_path("scripts"), os.environ.get("PATH", "")])  # of `ptr`
 OLD = 60.0  # s; a younger file may be about to be mapped
 LIVE = [Path(__file__).parent / folder for folder in ("integration", "system")]  # tests with real nodes
 

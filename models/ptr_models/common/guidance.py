@@ -49,9 +49,11 @@ def command_text(*words: object) -> str:
 
 
 def _ptr() -> str:
-    """`ptr`, or the path of this command if `ptr` is not on the PATH."""
+    """`ptr`; if it is not on the PATH, the path of this command, or in a node that of the `ptr` beside Python."""
     called = sys.argv[0] if sys.argv else ""
-    if os.path.basename(called) != "ptr" or shutil.which("ptr"):
+    if os.path.basename(called) != "ptr":
+        called = os.path.join(os.path.dirname(sys.executable), "ptr")
+    if shutil.which("ptr") or not os.path.exists(called):
         return "ptr"
     beside = os.path.relpath(called)
     return shlex.quote(called if beside.startswith(os.pardir) else beside)

@@ -286,7 +286,8 @@ REPORT = EpisodeReport(Path("a"), EpisodeMetadata("a", "t"), 1.0, (), 3, "", Non
         ("lab/.venv/bin/ptr", "", ".venv/bin/ptr inspect data"),
         ("elsewhere/bin/ptr", "", "{folder}/elsewhere/bin/ptr inspect data"),
         ("lab/.venv/bin/ptr", "lab/.venv/bin", "ptr inspect data"),
-        ("lab/cli.py", "", "ptr inspect data"),
+        ("lab/node.py", "", ".venv/bin/ptr inspect data"),
+        ("lab/node.py", "lab/.venv/bin", "ptr inspect data"),
     ],
 )
 def test_a_command_that_comes_next_is_one_that_this_shell_finds(
@@ -298,5 +299,9 @@ def test_a_command_that_comes_next_is_one_that_this_shell_finds(
     (tmp_path / "lab").mkdir(exist_ok=True)
     monkeypatch.chdir(tmp_path / "lab")
     monkeypatch.setattr(sys, "argv", [str(program)])
+    beside = tmp_path / "lab/.venv/bin/ptr"
+    beside.parent.mkdir(parents=True, exist_ok=True)
+    beside.touch(mode=0o755)
+    monkeypatch.setattr(sys, "executable", str(beside.with_name("python")))
     monkeypatch.setenv("PATH", str(tmp_path / path) if path else "/nowhere")
     assert command_text("inspect", "data") == told.format(folder=tmp_path)
