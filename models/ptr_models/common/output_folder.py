@@ -17,7 +17,7 @@ import os
 import shlex
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,30 +69,40 @@ def locked(folder: Path | str) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        lock.close()
 
 
 class FolderLock:
-    """The lock as an object, for those that hold it longer than a `with` lasts: see `locked`."""
+    """The lock as an object, for those that hold it longer than a `with` lasts: see `locked`.
 
-    def __init__(self, folder: Path | str) -> None:
+    Args:
+        name: of the file that is locked.
+        wait: called with the other process; then the lock is waited for. None: that is an error.
+    """
+
+    def __init__(self, folder: Path | str, name: str = LOCK, wait: Callable[[str], None] | None = None) -> None:
         self._folder = Path(folder)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(self._folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            self._file = os.open(self._folder / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         except OSError as error:
             raise FolderNotWritableError(_why_not(self._folder, error)) from error
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             holder = _read(self._file)
-            os.close(self._file)
-            if error.errno not in (errno.EAGAIN, errno.EACCES):
+            taken = error.errno in (errno.EAGAIN, errno.EACCES)
+            if not taken or wait is None:
+                os.close(self._file)
+            if not taken:
                 raise FolderNotWritableError(_why_not(self._folder, error)) from error
-            raise FolderInUseError(in_use_text(self._folder, holder)) from None
+            if wait is None:
+                raise FolderInUseError(in_use_text(self._folder, holder)) from None
+            wait(_name_of(holder))
+            fcntl.flock(self._file, fcntl.LOCK_EX)
         _write(self._file, Holder(os.getpid(), this_command(), time.time()))
 
-    def release(self) -> None:
+    def close(self) -> None:
         """Release the folder; a second call does nothing."""
         if self._file < 0:
             return
@@ -156,8 +166,11 @@ def require_run_or_empty(folder: Path, command: str, mark: str, besides: Collect
 
 def in_use_text(folder: Path, holder: Holder | None) -> str:
     """The message about a folder that another process uses."""
-    who = "another process" if holder is None else str(holder)
-    return f"{folder} is in use: {who} writes to it; wait until it ends, or choose another folder"
+    return f"{folder} is in use: {_name_of(holder)} writes to it; wait until it ends, or choose another folder"
+
+
+def _name_of(holder: Holder | None) -> str:
+    return "another process" if holder is None else str(holder)
 
 
 def this_command() -> str:

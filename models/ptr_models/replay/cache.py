@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -105,13 +105,12 @@ def _jobs(found: Mapping[str, Stamp], entries: Mapping[str, Entry], outcomes: Se
 @contextmanager
 def exclusive_writer(store: Store, progress: bool) -> Iterator[Writer]:
     """Exclusive write access to a store, as soon as no other process has it."""
-    with ExitStack() as stack:
-        try:
-            writer = stack.enter_context(store.writer(wait=False))
-        except BlockingIOError:
-            if progress:
-                print(f"another process is filling the cache {store.folder}; waiting for it", file=sys.stderr)
-            writer = stack.enter_context(store.writer())
+
+    def tell(other: str) -> None:
+        if progress:
+            print(f"{other} is filling the cache {store.folder}; waiting for it", file=sys.stderr)
+
+    with store.writer(tell) as writer:
         yield writer
 
 

@@ -19,14 +19,13 @@ removed bags are wasted until the folder is deleted.
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import math
 import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -34,6 +33,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ptr_models.common.output_folder import FolderLock, FolderNotWritableError
 from ptr_models.contract import Contract, ContractError
 from ptr_models.episodes.episode_discovery import Stamp
 from ptr_models.episodes.errors import EpisodeError
@@ -185,20 +185,19 @@ class Store:
         return EpisodeError(f"the replay cache {self.folder} is damaged ({error}); delete the folder")
 
     @contextmanager
-    def writer(self, wait: bool = True) -> Iterator[Writer]:
+    def writer(self, wait: Callable[[str], None] = lambda _: None) -> Iterator[Writer]:
         """Exclusive access for appending; other processes wait for it.
 
+        Args:
+            wait: called with the process that has it, before waiting for it.
         Raises:
-            BlockingIOError: `wait` is false, and another process has it.
             EpisodeError: the folder cannot be written, or is damaged.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock = (self.folder / "lock").open("w")
-        except OSError as error:
-            raise EpisodeError(f"the replay cache {self.folder} cannot be written: {error.strerror}") from error
-        with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            lock = FolderLock(self.folder, "lock", wait)
+        except FolderNotWritableError as error:
+            raise EpisodeError(f"the replay cache {error}") from error
+        with closing(lock):
             try:
                 connection = self._connect()
                 connection.executescript(_SCHEMA)

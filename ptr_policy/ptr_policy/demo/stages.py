@@ -18,8 +18,6 @@ _IMITATE = ("algorithm.bc_steps=1000000", "algorithm.critic_warmup_steps=0")  # 
 IMITATION = {"machine": _IMITATE, "human": (*_IMITATE, "algorithm.action_choice=sample_gripper")}
 """Settings of fine-tuning that make it behavior cloning, by the operator's manner, with a suitable decoding: an
 operator who waits before closing teaches a mode that never closes."""
-THREADS = 2
-"""Of a fine-tuning: with two, an update of PTR takes 0.72 of the time that it takes with one."""
 
 
 def stage_groups(plan: Plan) -> Iterator[tuple[Stage, ...]]:
@@ -29,10 +27,7 @@ def stage_groups(plan: Plan) -> Iterator[tuple[Stage, ...]]:
     trained = [_finetune(plan, "ptr", "Fine-tuning PTR on them")]
     if plan.baseline:
         trained.append(_finetune(plan, "bc", "Fine-tuning by imitation, to compare", *IMITATION[plan.manner]))
-    if cores() >= THREADS * len(trained):
-        yield tuple(trained)
-    else:  # one by one on all cores takes less time than in parallel on one each
-        yield from ((stage,) for stage in trained)
+    yield tuple(trained)
     yield (_evaluate(plan, "ptr", "Deploying and evaluating PTR"),)
     if plan.baseline:
         yield (_evaluate(plan, "bc", "Deploying and evaluating imitation"),)
@@ -69,7 +64,7 @@ def _record(plan: Plan) -> Stage:
 def _finetune(plan: Plan, name: str, title: str, *settings: str) -> Stage:
     """Fine-tune the pre-trained checkpoint, or resume an interrupted run."""
     run = plan.run(name)
-    command = [*PTR, "train", "finetune", "--out", str(run), "--threads", str(min(THREADS, cores()))]
+    command = [*PTR, "train", "finetune", "--out", str(run), "--threads", "2" if cores() >= 4 else "1"]
     if latest_checkpoint(run) is not None:
         command += ["--resume"]
     else:

@@ -33,7 +33,7 @@ class EpisodeFolder:
 
     def close(self) -> None:
         """Release the lock."""
-        self._lock.release()
+        self._lock.close()
 
     def free_bytes(self) -> int:
         """Free bytes on its disk for this user; 0 if the folder is gone or its disk does not respond."""

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -325,6 +326,23 @@ def test_two_processes_at_once_read_each_bag_once(make_episode: Callable[..., Pa
     assert outputs[0].startswith("10 120 ")
     frames = next((tmp_path / "cache").glob("*/frames.bin"))
     assert frames.stat().st_size == 10 * 13 * FRAME_BYTES
+
+
+def test_whoever_waits_for_the_cache_says_which_process_has_it(
+    tmp_path: Path, load: Callable[..., Dataset], make_episode: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A training that was suspended with Ctrl-Z, for example, keeps the cache until it ends."""
+    make_episode(0)
+    shelf = store.Store(tmp_path / "cache", CONTRACT)
+    with ThreadPoolExecutor() as pool:
+        with shelf.writer():
+            waiting = pool.submit(load, progress=True)
+            said = ""
+            while "waiting" not in said and not waiting.done():
+                said += capsys.readouterr().err
+                time.sleep(0.01)
+        waiting.result(timeout=60)
+    assert f"process {os.getpid()} (" in said and f") is filling the cache {shelf.folder}; waiting for it" in said
 
 
 def test_thousands_of_episodes_are_opened_without_reading_anything(
