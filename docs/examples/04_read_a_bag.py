@@ -10,7 +10,7 @@ import numpy as np
 from ptr_models.contract import Contract
 from ptr_models.episodes.reader import read_episode
 
-contract = Contract()  # the default one: 5 Hz, images of 128x128 pixels; see docs/reference/episodes.md
+contract = Contract()  # the default one: 5 Hz, images of 64x64 pixels; see docs/reference/episodes.md
 episode = read_episode(sys.argv[1], contract)
 print(f"{episode.metadata.task}: {episode.metadata.outcome}, {len(episode)} steps")
 for camera, images in episode.images.items():

@@ -1,7 +1,7 @@
 """Run the policy that a policy server has loaded, in five scenes of the simulator.
 
 First, in another terminal:
-ptr launch ptr_bringup deploy.launch.xml task:=put_carrot_on_plate
+ptr launch ptr_bringup deploy.launch.xml task:=put_carrot_on_plate checkpoint:=models/checkpoints/ptr_small
 """
 
 from ptr_bringup.client import Robot

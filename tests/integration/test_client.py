@@ -154,6 +154,15 @@ def test_a_policy_runs_to_its_end_or_until_it_is_canceled(robot: Robot) -> None:
     assert 2 <= run.steps < 100
 
 
+def test_a_run_whose_observer_fails_is_canceled(robot: Robot) -> None:
+    def observe(step: int, q: float) -> None:
+        raise ZeroDivisionError("of the caller")
+
+    with pytest.raises(ZeroDivisionError, match="of the caller"):
+        robot.run_policy(TASK, max_steps=1000, on_step=observe)
+    assert robot.run_policy(TASK, timeout=TIMEOUT).result is RunResult.COMPLETED  # the robot still answers
+
+
 def test_a_policy_run_that_cannot_begin_says_why(robot: Robot) -> None:
     run = robot.run_policy("fold_towel")
     assert run.result is RunResult.REFUSED

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ptr_models.common.errors import PtrError
 from ptr_models.contract import Contract
 from ptr_models.episodes.actions import MARGIN, scale_chunks
 from ptr_models.inference.acting import BatchPolicy
@@ -78,8 +79,10 @@ def action_sensitivity(policy: BatchPolicy, data: Dataset, *, count: int = 16, s
         count: uniform actions per part and state, and samples of the actor per state.
         seed: of both.
     Raises:
-        PtrError: the policy has no Q-function.
+        PtrError: the policy has no Q-function, or there are fewer than 2 actions.
     """
+    if count < 2:
+        raise PtrError(f"{count} actions per state say nothing about their spread; at least 2 are needed")
     rng = np.random.default_rng(seed)
     contract = data.contract
     parts = _indices(contract, policy.chunk)

@@ -35,7 +35,7 @@ def _draw(block: SubFigure, item: Decisions, mark: NDArray[np.bool_]) -> None:
     chosen = imaged(mark, IMAGES)
     grid = block.add_gridspec(4, len(chosen), height_ratios=(1.1, 1.2, 1.0, 1.0))
     block.suptitle(f"{item.task.replace('_', ' ')}: {item.name}", fontsize=9, color=INK)
-    for column, step in enumerate(chosen):
+    for column, step in enumerate(chosen if item.frames[0].size else ()):
         _image(block.add_subplot(grid[0, column]), item.frames[step], int(step), bool(mark[step]))
     steps = np.arange(len(item.q))
     values, cost, errors = (block.add_subplot(grid[row, :]) for row in (1, 2, 3))

@@ -104,14 +104,17 @@ def read_metrics(run: Path | str) -> list[dict[str, Any]]:
     """
     file = Path(run) / "metrics.jsonl"
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
+        lines = file.read_bytes().splitlines()
     except OSError as error:
         raise PtrError(f"{file} cannot be read ({error.strerror}); give the folder of a training run") from error
     entries = []
     for index, line in enumerate(lines):
         try:
-            entries.append(parse_object(line, f"line {index + 1}", finite=False))
+            entry = parse_object(line, f"line {index + 1}", finite=False)
+            if not isinstance(entry.get("step"), int):
+                raise PtrError("it has no step")
+            entries.append(entry)
         except PtrError as error:
             if index < len(lines) - 1:
-                raise PtrError(f"line {index + 1} of {file} is not JSON; the file is damaged") from error
+                raise PtrError(f"line {index + 1} of {file} is not an entry of metrics; the file is damaged") from error
     return entries

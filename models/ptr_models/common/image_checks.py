@@ -77,6 +77,6 @@ def stretches(contents: Sequence[int]) -> Iterator[tuple[int, int]]:
 
 
 def travel(stamps: NDArray[np.int64], positions: NDArray[np.floating], begin: int, end: int) -> float:
-    """How far (m) positions (N, 3) at stamps (N,) get from the first one within [begin, end] (ns)."""
-    inside = positions[(stamps >= begin) & (stamps <= end)]
+    """How far (m) finite positions (N, 3) at stamps (N,) get from the first one within [begin, end] (ns)."""
+    inside = positions[(stamps >= begin) & (stamps <= end) & np.isfinite(positions).all(axis=1)]
     return float(np.linalg.norm(inside - inside[0], axis=1).max()) if len(inside) else 0.0

@@ -13,9 +13,9 @@ from typing import Any, TypeVar
 
 from ptr_models.contract import Contract
 from ptr_models.episodes.errors import EpisodeError
-from ptr_models.input_limits import MAX_TEXT
+from ptr_models.input_limits import MAX_CONTROL_STEPS, MAX_TEXT
 from ptr_models.json_input import parse_object
-from ptr_models.typed_values import require_type, require_types
+from ptr_models.typed_values import require_range, require_type, require_types
 
 Entry = TypeVar("Entry")
 KINDS = ("demonstration", "trial", "practice")
@@ -130,8 +130,10 @@ class EpisodeMetadata:
             raise EpisodeError(f"episode kind {self.kind!r} is unknown; known: {', '.join(KINDS)}")
         if self.outcome not in OUTCOMES:
             raise EpisodeError(f"outcome {self.outcome!r} is unknown; known: {', '.join(OUTCOMES)}")
-        if type(self.action_shift) is not int or self.action_shift < 0:
-            raise EpisodeError(f"action_shift is {self.action_shift!r}; it must be a whole number, 0 or more")
+        if type(self.action_shift) is not int or not 0 <= self.action_shift <= MAX_CONTROL_STEPS:
+            raise EpisodeError(f"action_shift is {self.action_shift!r}; it must be a whole number from 0 to 1000000")
+        for name in ("start_ns", "end_ns"):
+            require_range(name, getattr(self, name), -(2**63), 2**63 - 1, EpisodeError)
 
     def labelled(self, label: Label) -> EpisodeMetadata:
         """The same episode with one more judgment, which becomes its outcome."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ptr_models.episodes.metadata import EpisodeMetadata
 
 NAME, TASK = 40, 32  # widths of the name columns
+SHORTEST = 4  # characters of a shortened name
 NUMBERS = 34  # columns of outcome, steps and seconds, and the spaces before outcome and task
 INDENT = 4  # columns before a finding
 MAX_FINDINGS = 12
@@ -106,6 +107,7 @@ def _split_cause(finding: str) -> tuple[str, str]:
 def both_ends(name: str, width: int) -> str:
     """A name shortened to a width. The start and the end are kept, since they distinguish names of a series."""
     text = plain(name)
+    width = max(width, SHORTEST)
     end = width // 3
     return text if len(text) <= width else f"{text[: width - 1 - end]}…{text[-end:]}"
 
@@ -120,7 +122,7 @@ def _show_lines(reports: Sequence[EpisodeReport], console: Console) -> None:
     name = max([len("episode"), *(len(plain(report.path.name)) for report in reports)])
     task = max([len("task"), *(len(plain(report.metadata.task)) for report in reports)])
     if console.is_terminal:
-        room = console.width - NUMBERS
+        room = max(console.width - NUMBERS, 2 * SHORTEST)
         task = min(task, room // 3)
         name = min(name, room - task)
     headings = f"{'episode':<{name}}  {'task':<{task}}  {'outcome':<15}{'steps':>6}{'s':>8}"

@@ -8,6 +8,7 @@ The library `mcap` can't read such bags: its stream reader returns no message of
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import struct
 import zlib
@@ -160,7 +161,10 @@ def recover(path: Path | str, out: Path | str | None = None) -> Recovered:
 
 def _metadata(folder: Path, messages: list[Salvaged]) -> EpisodeMetadata:
     """The newest intact metadata, next to the bag or in it."""
-    texts = [decode(item.cdr, item.type_name).data for item in messages]
+    texts = []
+    for item in messages:
+        with contextlib.suppress(EpisodeError):
+            texts.append(decode(item.cdr, item.type_name).data)
     beside = folder / "episode.json"
     if beside.is_file():
         texts.append(beside.read_text(encoding="utf-8", errors="replace"))

@@ -87,8 +87,13 @@ class LatestBuffer(Generic[T]):
         self._lock = threading.Lock()
 
     def append(self, stamp: int, sample: T) -> None:
-        """Add a sample (stamp in ns); a late one is inserted at its position."""
+        """Add a sample (stamp in ns); a late one is inserted at its position.
+
+        One that is older than a full buffer says that the clock was set back; the others are dropped.
+        """
         with self._lock:
+            if len(self._samples) == self._samples.maxlen and stamp < self._samples[0][0]:
+                self._samples.clear()
             if self._samples and stamp < self._samples[-1][0]:
                 ordered = sorted([*self._samples, (stamp, sample)], key=lambda pair: pair[0])
                 self._samples = deque(ordered, maxlen=self._samples.maxlen)

@@ -43,6 +43,9 @@ def with_target_entropy(config: TrainingConfig, data: Sequence[Dataset | None]) 
     found = varying_dimensions(np.concatenate([sample_actions(item, SAMPLED, config.seed) for item in opened]))
     names = opened[0].contract.action
     motion = len(names) - 1 if config.networks.gripper == "bernoulli" else len(names)
+    if not any(index < motion for index in found):
+        LOGGER.warning("no motion varies in the data, so the target entropy counts all dimensions")
+        found = tuple(range(len(names)))
     entropy = -float(sum(index < motion for index in found))
     LOGGER.info("target entropy %g: %s vary in the data", entropy, ", ".join(names[index] for index in found))
     return replace(config, algorithm=replace(config.algorithm, target_entropy=entropy, varying_dimensions=found))

@@ -150,7 +150,7 @@ class TrialDataset:
             data = open_episodes(
                 [self._folder], self._contract, root=self._cache, outcomes=self._judge.outcomes, progress=False
             )
-        except EpisodeError as error:  # none is usable, one just vanished, or the cache is full: try again
+        except PtrError as error:  # none is usable, one just vanished, or the cache is full: try again
             self._signature = ()
             self.left_out = (LeftOut(str(self._folder), str(error)),)
             return new

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -126,7 +127,8 @@ def run_online(options: argparse.Namespace) -> int:
     number = watch(learner, options.until)
     now = learner.progress
     rate = success_rate(learner.trials.verdicts, 20)
-    print(f"{now.trials} trials, {now.step} updates; success of the last 20: {100 * rate:.0f} %.")
+    told = "" if math.isnan(rate) else f"; success of the last 20: {100 * rate:.0f} %"
+    print(f"{now.trials} trials, {now.step} updates{told}.")
     print(f"Checkpoint: {latest_checkpoint(options.out)}")
     words = ("--resume", "--out", options.out, "--bags", trials)
     judge = ("--labels",) if options.labels else ("--classifier", options.classifier)

@@ -14,6 +14,7 @@ choice.json          the chosen checkpoint and why, if one was chosen
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -46,7 +47,7 @@ def checkpoint_step(path: Path) -> int:
 
 def checkpoints_of(run: Path | str) -> list[Path]:
     """The complete checkpoints of a run, oldest first."""
-    found = (Path(run) / "checkpoints").glob("step_*")
+    found = (path for path in (Path(run) / "checkpoints").glob("step_*") if re.fullmatch(r"step_\d+", path.name))
     return sorted((path for path in found if (path / INDEX).is_file()), key=checkpoint_step)
 
 

@@ -28,6 +28,7 @@ from ptr_models.episodes.messages import (
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.reader import actions_from_targets, read_episode, read_metadata
 from ptr_models.episodes.sampling import RecordedStream, as_of
+from ptr_models.episodes.streams import CLOCK_JUMPED
 from ptr_models.replay.goals import with_goals
 
 if TYPE_CHECKING:
@@ -152,6 +153,10 @@ def _camera(topic: str) -> str:
     return "/".join(parts) or topic
 
 
+LONGEST = 3600
+"""s of a recording that can be shown."""
+
+
 def _span(events: list[tuple[int, Any]], stamps: list[list[int]], folder: Path) -> tuple[int, int]:
     """Start and stop (ns), or the first and last sample where the recorder did not say."""
     seen = [one for one in stamps if one]
@@ -161,8 +166,10 @@ def _span(events: list[tuple[int, Any]], stamps: list[list[int]], folder: Path) 
     stops = [stamp for stamp, event in events if event.type == "stop"]
     begin = starts[0] if starts else min(one[0] for one in seen)
     end = stops[-1] if stops else max(one[-1] for one in seen)
-    if end <= begin:
-        raise EpisodeError(f"{folder} ends before it starts, so its clock jumped; leave it out")
+    if end <= begin or any(event.type == CLOCK_JUMPED for _, event in events):
+        raise EpisodeError(f"the clock jumped while {folder} was recorded; leave it out")
+    if end - begin > LONGEST * 10**9:
+        raise EpisodeError(f"{folder} lasts {(end - begin) * 1e-9:.0f} s; at most {LONGEST} s can be shown")
     return begin, end
 
 

@@ -77,6 +77,9 @@ def _out_of_bounds(message: ArmCommand, twist: Array, valid_for: float) -> str:
             f"its source has {len(message.source)} characters, or unprintable ones; use at most {MAX_NAME_LENGTH} "
             "printable characters"
         )
+    frame = message.header.frame_id
+    if frame and not frame.endswith("base_link"):  # with the prefix of a namespace
+        return f"its twist is in the frame {short(frame)!r}; use base_link"
     if not 0.0 <= valid_for <= MAX_VALID_FOR:
         return f"its valid_for is {valid_for:g} s; the maximum is {MAX_VALID_FOR:g} s"
     if (np.abs(twist) > MAX_TWIST).any():

@@ -63,10 +63,10 @@ class RemoteArm:
         return time.monotonic() - self._received_at["state"]
 
     def _on_state(self, message: ArmState) -> None:
-        self.state, self._received_at["state"] = message, time.monotonic()
+        self._received_at["state"], self.state = time.monotonic(), message
 
     def _on_motors(self, message: MotorStates) -> None:
-        self._motors, self._received_at["motors"] = message, time.monotonic()
+        self._received_at["motors"], self._motors = time.monotonic(), message
 
     def _on_diagnostics(self, message: DiagnosticArray) -> None:
         if any(status.name == self._watched and status.message == NOT_READ for status in message.status):
@@ -149,7 +149,7 @@ class RemoteArm:
     def reach(self, goal: MoveTo.Goal) -> str:
         """Move to any goal; returns an empty string on success, otherwise the reason for the failure."""
         self._caller.wait(self._move.server_is_ready, f"the action {self._caller.named('arm/move_to')}", _TIMEOUT)
-        return reach(self._caller, self._move, goal, _MOVE_TIMEOUT)
+        return reach(self._caller, self._move, goal, _MOVE_TIMEOUT + goal.duration)
 
 
 def reach(caller: Caller, client: ActionClient, goal: MoveTo.Goal, timeout: float) -> str:

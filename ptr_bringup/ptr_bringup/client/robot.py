@@ -343,14 +343,28 @@ class Robot:
             max_steps: 0: the checkpoint's episode length.
             choice: mode, sample, sample_gripper, argmax_q or softmax_q; empty: the server's default.
             until: polled; the run is canceled once it returns true.
-            on_step: called with each step's index and Q, from another thread.
+            on_step: called with each step's index and Q, from another thread; it must not call the robot. If it
+                raises, the run is canceled, and the error is raised here.
             timeout: s, after which the run is canceled.
         Raises:
             SessionError: no policy server is active, or the run takes longer than `timeout`.
         """
         goal = RunPolicy.Goal(task=task, max_steps=max_steps, action_choice=choice)
-        feedback = None if on_step is None else (lambda message: on_step(message.feedback.step, message.feedback.q))
-        ended = self._caller.follow(self._policy, goal, "run_policy", timeout, until=until, feedback=feedback)
+        failed: list[Exception] = []
+
+        def feedback(message: Any) -> None:
+            try:
+                if on_step is not None and not failed:
+                    on_step(message.feedback.step, message.feedback.q)
+            except Exception as error:  # of the caller's function
+                failed.append(error)
+
+        def over() -> bool:
+            return bool(failed) or (until is not None and until())
+
+        ended = self._caller.follow(self._policy, goal, "run_policy", timeout, until=over, feedback=feedback)
+        if failed:
+            raise failed[0]
         if ended is None:
             return PolicyRun(RunResult.REFUSED, "the policy server refused the run", 0, 0, math.nan)
         result = ended.result

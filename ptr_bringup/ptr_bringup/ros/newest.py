@@ -37,7 +37,7 @@ class Newest(Generic[Message]):
         node.create_subscription(kind, topic, self._on_message, qos)
 
     def _on_message(self, message: Message) -> None:
-        self._newest, self._arrived = message, time.monotonic()
+        self._arrived, self._newest = time.monotonic(), message
         if self._then is not None:
             self._then(message)
 

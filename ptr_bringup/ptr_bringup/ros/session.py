@@ -42,9 +42,23 @@ class SessionEndedError(Exception):
 class GoalClient(ActionClient):
     """An action client whose goals may be answered while they are still being sent.
 
-    rclpy sends a goal, then stores its future, and removes it once it is done. If another thread handles the response
-    in between, the removal fails, and the handle of the accepted goal is lost.
+    rclpy sends a goal, then stores the future that it returns, and removes it once it is done. If another thread takes
+    the response in between, the handle of the accepted goal is lost, or the removal fails.
     """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._sending = threading.Lock()
+        super().__init__(*args, **options)
+
+    def send_goal_async(self, *args: Any, **options: Any) -> Any:
+        """See ActionClient; no response is taken before the goal's future is stored."""
+        with self._sending:
+            return super().send_goal_async(*args, **options)
+
+    def take_data(self) -> Any:
+        """See ActionClient."""
+        with self._sending:
+            return super().take_data()
 
     def add_future(self, future: Future) -> None:
         """Store a future unless it is already done."""

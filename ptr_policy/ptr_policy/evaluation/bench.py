@@ -311,10 +311,11 @@ class RobotBench:
         assert self._person is not None  # a simulator undoes nothing
         note = f"The previous judgment, {result.outcome}, is replaced once you give another one."
         self._live_status.open_trial(result.trial)
-        self._live_status.show("label", note, takeover_steps=len(result.human_steps))
+        steps = len(result.human_steps)
+        self._live_status.show("label", note, takeover_steps=steps, assisted=bool(steps))
         judgment = self._person.judge_again(result.trial, note)
         if result.bag:
-            label = _bag_label(judgment, len(result.human_steps))
+            label = _bag_label(judgment, steps)
             self._caller.call(
                 self._label, LabelEpisode.Request(episode_id=Path(result.bag).name, annotator=judgment.judge, **label)
             )

@@ -66,6 +66,8 @@ def read_evaluation(directory: Path, disclose: bool = False) -> Evaluation:
     protocol = read_protocol(directory) if (directory / FILE).is_file() else _older(results)
     planned = protocol.trials() if (directory / FILE).is_file() else tuple(dict.fromkeys(r.trial for r in results))
     made = newest(planned, results)
+    if not made:
+        raise TrialsError(f"{directory}: none of the {len(results)} trials in {file.name} is in the plan of {FILE}")
     complete = sum(result.outcome != "invalid" for result in made) == len(planned)
     hidden = protocol.blind and not complete and not disclose
     letters = unseal(directory) if protocol.blind else {}
@@ -81,7 +83,8 @@ def read_evaluation(directory: Path, disclose: bool = False) -> Evaluation:
 def _older(results: Sequence[Result]) -> Protocol:
     """The protocol of a folder from an older version, reconstructed from its trials."""
     first = results[0].trial
-    return Protocol(first.task, first.kitchen, (first.policy,), len({r.trial for r in results}), seed=0)
+    policies = tuple(dict.fromkeys(result.trial.policy for result in results))
+    return Protocol(first.task, first.kitchen, policies, len({r.trial for r in results}), seed=0)
 
 
 def findings(evaluation: Evaluation) -> dict[str, Any]:

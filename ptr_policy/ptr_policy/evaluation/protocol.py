@@ -13,7 +13,7 @@ import numpy as np
 from ptr_bringup.sim.scene_sampling import scene_seed
 from ptr_models.json_input import read_object
 from ptr_policy.evaluation.summary import write_json
-from ptr_policy.evaluation.trials import Trial, TrialsError
+from ptr_policy.evaluation.trials import Trial, TrialFile, TrialsError
 
 FILE = "evaluation.json"
 MAY_CHANGE = ("scenes", "started", "versions")
@@ -102,7 +102,7 @@ class Protocol:
         """Write the protocol; if the evaluation is continued, check that it is the same, and keep its start time.
 
         Raises:
-            TrialsError: the folder holds another evaluation.
+            TrialsError: the folder holds another evaluation, or a trial that is not in this plan.
         """
         saved = self
         if (directory / FILE).exists():
@@ -114,6 +114,7 @@ class Protocol:
                         f"{directory} holds another evaluation (its {item.name} is {old!r}, not {new!r}); "
                         "give another directory"
                     )
+            TrialFile(directory / "trials.jsonl").remaining(self.trials())
             saved = dataclasses.replace(self, started=before.started)
         write_json(directory / FILE, dataclasses.asdict(saved))
         return saved

@@ -59,8 +59,9 @@ def first_image(bag: Path, camera: str = "") -> bytes:
     """
     contract = read_metadata(bag).contract
     known = [one.name for one in contract.cameras]
-    name = camera or known[0]
+    name = camera or next(iter(known), "")
     images = read_streams(bag, contract).images[name] if name in known else None
     if images is None or not len(images):
-        raise TrialsError(f"{bag} has no image of camera {name}, only of {', '.join(known)}; give other demonstrations")
+        only = f"only of {', '.join(known)}" if known else "nor of any other"
+        raise TrialsError(f"{bag} has no image of camera {name or '(any)'}, {only}; give other demonstrations")
     return bytes(images[0][1])

@@ -106,7 +106,14 @@ class Result:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Result:
-        """The inverse of `to_json`, after parsing."""
+        """The inverse of `to_json`, after parsing.
+
+        Raises:
+            TrialsError: its outcome is unknown.
+            TypeError, KeyError: it is not a trial.
+        """
+        if values["outcome"] not in OUTCOMES:
+            raise TrialsError(f"its outcome is {values['outcome']!r}; known: {', '.join(OUTCOMES)}")
         lists = {name: tuple(values[name]) for name in LISTS if name in values}
         return cls(**{**values, **lists, "trial": Trial(**values["trial"])})
 

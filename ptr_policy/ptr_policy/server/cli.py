@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace) -> int:
     from rcl_interfaces.srv import SetParameters
     from rclpy.action import ActionClient
 
-    from ptr_bringup.ros.session import GoalClient, SessionEndedError
+    from ptr_bringup.ros.session import GoalClient, SessionError
     from ptr_msgs.action import RunPolicy
 
     def work(node: Any, caller: Any) -> int:
@@ -70,14 +70,9 @@ def _run(options: argparse.Namespace) -> int:
         name = caller.named("run_policy")
         caller.wait(client.server_is_ready, f"the action {name}; is the policy server running?", START_TIMEOUT)
         goal = RunPolicy.Goal(task=options.task, max_steps=options.max_steps, action_choice=options.choice or "")
-        handle = caller.result(client.send_goal_async(goal), f"{name} to accept the goal", START_TIMEOUT)
-        try:
-            result = caller.result(handle.get_result_async(), "the end of the run", RUN_TIMEOUT).result
-        except SessionEndedError:
-            handle.cancel_goal_async()
-            caller.stop.clear()  # one more wait, for the arm to be released
-            caller.result(handle.get_result_async(), "the end of the run", 10.0)
-            raise
+        result = caller.act(client, goal, "run_policy", RUN_TIMEOUT)  # canceled if this ends earlier
+        if result is None:
+            raise SessionError("the policy server refused the run")
         held = f", {result.held_steps} of {result.steps} steps held, mean Q {result.mean_q:.2f}" if result.steps else ""
         print(f"{result.message}{held}")
         return 0 if result.completed else 1

@@ -210,7 +210,7 @@ def _make(plan: TablePlan, console: Console) -> int:
     console.print(plain(text, newlines=True), markup=False)
     console.print(f"page: {plain(plan.out / 'table.html')}", markup=False)
     _show_missing(plan, console)
-    words = ("…", "--seed", *range(max(plan.seeds) + 2), "--out", f"{plan.out}_seeds")
+    words = ("…", "--seed", *plan.seeds, max(plan.seeds) + 1, "--out", f"{plan.out}_seeds")
     next_step("table", *words, about="more seeds: intervals over runs")
     return 0
 

@@ -15,7 +15,7 @@ from ptr_models.contract import Contract
 from ptr_models.training.runs import latest_checkpoint
 from ptr_policy.evaluation.checkpoints import Checkpoint
 from ptr_policy.evaluation.findings import Evaluation, command, read_evaluation
-from ptr_policy.evaluation.trials import Result
+from ptr_policy.evaluation.trials import Result, TrialFile
 from ptr_policy.table.methods import Method, Recipe
 from ptr_policy.table.plan import TablePlan
 
@@ -57,7 +57,7 @@ def read_evaluations(plan: TablePlan) -> list[Evaluation]:
         if not found and folder != plan.evaluations:
             raise PtrError(f"{folder} holds no trials of `ptr evaluate` (trials.jsonl); give the folder of its --out")
         folders |= dict.fromkeys(found)
-    return [read_evaluation(folder) for folder in folders if (folder / "trials.jsonl").stat().st_size]
+    return [read_evaluation(folder) for folder in folders if TrialFile(folder / "trials.jsonl").read()]
 
 
 def judged_cells(plan: TablePlan, evaluations: Sequence[Evaluation]) -> dict[Key, Judged]:

@@ -96,9 +96,9 @@ class Row:
 
     @property
     def interval(self) -> tuple[float, float]:
-        """95 %: Student's t over the rates of runs; with fewer than two runs Wilson's over trials."""
+        """95 %: Student's t over the rates of runs; Wilson's over trials if these do not differ, or with one run."""
         rates = self.runs
-        if len(rates) < 2:
+        if len(set(rates)) < 2:
             return self.total.interval
         half = float(stats.t.ppf(0.975, len(rates) - 1) * np.std(rates, ddof=1) / np.sqrt(len(rates)))
         return max(0.0, float(np.mean(rates)) - half), min(1.0, float(np.mean(rates)) + half)
@@ -132,7 +132,7 @@ def _row(plan: TablePlan, method: Method, judged: Mapping[Key, Judged]) -> Row:
 
 
 def _checkpoint(run: Path) -> str:
-    return str(chosen_checkpoint(run) or latest_checkpoint(run))
+    return str(chosen_checkpoint(run) or latest_checkpoint(run) or "")
 
 
 def write_report(plan: TablePlan) -> tuple[str, Path]:
@@ -306,7 +306,7 @@ def write_page(plan: TablePlan, rows: Sequence[Row], image: Path, evaluations: S
 def _next_steps(plan: TablePlan, rows: Sequence[Row]) -> list[dict[str, str]]:
     """Suggested next steps after a table, with their commands."""
     own = ["--target", *(target.folder for target in plan.targets.values())] if plan.targets else []
-    words = ("--data", plan.data, *own, "--out", f"{plan.out}_seeds", "…", "--seed", *range(max(plan.seeds) + 2))
+    words = ("--data", plan.data, *own, "--out", f"{plan.out}_seeds", "…", "--seed", *plan.seeds, max(plan.seeds) + 1)
     about = "Use more seeds, since intervals over runs need several; other options as before, in a new folder:"
     steps: list[tuple[object, ...]] = [(about, "table", *words)]
     made = [(row.total.successes / row.total.trials, row) for row in rows if row.total.trials]

@@ -162,7 +162,7 @@ class ConsoleState:
             "trial": self.trial,
             "reference": self.reference,
             "motors": _fresh(self.motors, now, DIAGNOSTICS_TIMEOUT),
-            "cameras": {name: _fresh(view, now, DIAGNOSTICS_TIMEOUT) for name, view in self.cameras.items()},
+            "cameras": {name: _fresh(view, now, DIAGNOSTICS_TIMEOUT) for name, view in list(self.cameras.items())},
             "streams": self._streams(now),
             "points": points,
             "events": events,
@@ -172,7 +172,8 @@ class ConsoleState:
 
     def _blinded(self, value: dict[str, Any] | None, key: str) -> dict[str, Any] | None:
         """The value without the field that would reveal the policy to a person who judges blind trials."""
-        blind = self.trial is not None and self.trial["phase"] != "idle" and self.trial.get("blind", True)
+        trial = self.trial  # the ROS thread may drop it meanwhile
+        blind = trial is not None and trial["phase"] != "idle" and trial.get("blind", True)
         return {**value, key: ""} if value is not None and blind else value
 
     def _streams(self, now: float) -> list[dict[str, Any]]:

@@ -25,7 +25,7 @@ class CommandInterval:
         if not command.held:
             return None
         first = self._acted_until is None
-        self._acted_until = command.stamp + command.valid_for
+        self._acted_until = max(self._acted_until or 0, command.stamp + command.valid_for)
         return command.stamp - LEAD if first else None
 
     def end(self, now: int) -> int:

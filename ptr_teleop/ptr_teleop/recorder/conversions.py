@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from rclpy.serialization import deserialize_message
@@ -28,9 +29,9 @@ def read_scene(data: bytes) -> dict[str, Any]:
 
 
 def read_calibration(data: bytes) -> dict[str, Any] | None:
-    """Calibration in a serialised CameraInfo; None: uncalibrated (no focal length)."""
+    """Calibration in a serialised CameraInfo; None: uncalibrated (no focal length, or a number that is not finite)."""
     info = deserialize_message(data, CameraInfo)
-    if not info.k[0] > 0.0:
+    if not info.k[0] > 0.0 or not all(map(math.isfinite, (*info.d, *info.k))):
         return None
     return {
         "width": int(info.width),

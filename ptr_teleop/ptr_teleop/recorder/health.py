@@ -75,7 +75,7 @@ class StreamMonitor:
 
     def silent(self, now: int) -> bool:
         """True if no message arrived in the last STALLED seconds."""
-        return self.received < now - int(STALLED * 1e9)
+        return not self.received or self.received < now - int(STALLED * 1e9)
 
     def health(self, now: int) -> Health:
         """Health of the stream."""

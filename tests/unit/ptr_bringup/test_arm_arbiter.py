@@ -85,6 +85,15 @@ def test_half_a_second_of_silence_holds_the_arm(arbiter: Arbiter, kind: Kind) ->
     assert arbiter.source == ""
 
 
+def test_a_command_that_is_valid_for_longer_than_that_is_carried_out_whole(arbiter: Arbiter) -> None:
+    """As those of a policy at 1 Hz."""
+    arbiter.offer(POLICY, command(10.0, "policy", valid_for=1.0), 10.0)
+    arbiter.check_timeout(10.999)
+    assert arbiter.mode is Mode.POLICY
+    arbiter.check_timeout(11.001)
+    assert arbiter.mode is Mode.HOLD
+
+
 def test_the_next_command_of_the_same_source_ends_the_hold(arbiter: Arbiter) -> None:
     arbiter.offer(POLICY, command(10.0, "policy"), 10.0)
     arbiter.check_timeout(11.0)

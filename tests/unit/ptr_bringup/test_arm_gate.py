@@ -357,8 +357,12 @@ def test_a_jump_of_the_clock_holds_until_the_next_command() -> None:
     assert rig.position[1] > place[1] + 0.005
 
 
-def test_an_arm_that_moved_while_out_of_sight_is_not_pulled_back() -> None:
+@pytest.mark.parametrize("stopped", [False, True])
+def test_an_arm_that_moved_while_out_of_sight_is_not_pulled_back(stopped: bool) -> None:
     rig = Rig()
+    rig.run(0.1)
+    if stopped:
+        rig.core.stop("test")
     old = rig.state()
     for _ in range(70):
         rig.now += rig.period
@@ -404,7 +408,7 @@ def test_times_of_zero_are_limits() -> None:
     arbiter = Arbiter(Timing(max_command_age=0.0, command_timeout=0.0))
     late = Command(9.999, "policy", LEFT, 1.0)
     assert arbiter.offer(Kind.POLICY, late, 10.0)[0] == Reason.STALE_COMMAND
-    arbiter.offer(Kind.POLICY, dataclasses.replace(late, stamp=10.0), 10.0)
+    arbiter.offer(Kind.POLICY, dataclasses.replace(late, stamp=10.0, valid_for=0.0), 10.0)
     arbiter.check_timeout(10.01)
     assert arbiter.mode is Mode.HOLD
 

@@ -82,8 +82,11 @@ def sound() -> ArmCommand:
     return message
 
 
-def test_a_sound_command_has_no_problem() -> None:
-    assert command_from(sound()).problem == ""
+@pytest.mark.parametrize("frame", ["", "base_link", "left/base_link"])
+def test_a_sound_command_has_no_problem(frame: str) -> None:
+    message = sound()
+    message.header.frame_id = frame
+    assert command_from(message).problem == ""
 
 
 @pytest.mark.parametrize(
@@ -95,6 +98,7 @@ def test_a_sound_command_has_no_problem() -> None:
         (lambda m: setattr(m, "source", "\x1b[2Jpolicy"), "unprintable ones"),
         (lambda m: setattr(m.twist.linear, "x", 1e200), "its twist has a component of 1e+200"),
         (lambda m: setattr(m, "gripper_position", -1e9), "its gripper opening is -1e+09"),
+        (lambda m: setattr(m.header, "frame_id", "ee_gripper_link"), "in the frame 'ee_gripper_link'; use base_link"),
     ],
 )
 def test_a_field_of_a_command_that_is_out_of_its_bounds_is_named(change, sentence: str) -> None:

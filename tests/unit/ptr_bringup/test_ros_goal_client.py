@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 pytest.importorskip("rclpy")
@@ -47,3 +49,29 @@ def test_a_future_that_is_answered_later_is_noted_and_forgotten() -> None:
     assert sender._futures == [future]
     sender._remove_pending_goal_request(future)
     assert not sender._futures and not sender._pending_goal_requests
+
+
+def test_no_response_is_taken_before_the_goal_s_future_is_stored(monkeypatch: pytest.MonkeyPatch) -> None:
+    """rclpy stores the future that it returns some time after the goal was sent."""
+    sender, order = client(GoalClient), []
+    sender._sending = threading.Lock()
+    sending = threading.Event()
+
+    def send(self: ActionClient, goal: object) -> None:
+        sending.set()
+        order.append("sent")
+        assert not taken.wait(0.2)
+        order.append("stored")
+
+    def take(self: ActionClient) -> None:
+        order.append("taken")
+        taken.set()
+
+    taken = threading.Event()
+    monkeypatch.setattr(ActionClient, "send_goal_async", send)
+    monkeypatch.setattr(ActionClient, "take_data", take)
+    thread = threading.Thread(target=lambda: sending.wait(5.0) and sender.take_data())
+    thread.start()
+    sender.send_goal_async("goal")
+    thread.join(timeout=5.0)
+    assert order == ["sent", "stored", "taken"]

@@ -53,6 +53,7 @@ def test_a_dimension_varies_where_actions_differ_by_more_than_a_hundredth() -> N
         ("gaussian", (), -7.0, (0, 1, 2, 3, 4, 5, 6)),
         ("gaussian", (3, 4, 5), -4.0, (0, 1, 2, 6)),
         ("bernoulli", (3, 4), -4.0, (0, 1, 2, 5, 6)),
+        ("bernoulli", (0, 1, 2, 3, 4, 5), -6.0, (0, 1, 2, 3, 4, 5, 6)),  # an arm that stands still
     ],
 )
 def test_the_target_entropy_counts_the_dimensions_that_vary(

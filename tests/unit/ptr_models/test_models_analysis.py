@@ -137,9 +137,10 @@ def test_an_image_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
 def test_metrics_that_a_crash_cut_off_are_still_read(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text(json.dumps({"step": 1}) + '\n{"step": 2, "q_')
     assert read_metrics(tmp_path) == [{"step": 1}]
-    (tmp_path / "metrics.jsonl").write_text('{"step"\n{"step": 2}\n')
-    with pytest.raises(PtrError, match="line 1"):
-        read_metrics(tmp_path)
+    for damaged in (b'{"step"', b'{"loss": 1}', b'{"step": "\xff"}'):
+        (tmp_path / "metrics.jsonl").write_bytes(damaged + b'\n{"step": 2}\n')
+        with pytest.raises(PtrError, match="line 1"):
+            read_metrics(tmp_path)
 
 
 def test_a_run_without_metrics_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

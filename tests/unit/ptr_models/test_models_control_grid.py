@@ -53,13 +53,17 @@ def grippers(found: Streams) -> list[float]:
     late=st.integers(0, 45),
     jitter=st.lists(st.integers(-2, 2), min_size=COMMANDS, max_size=COMMANDS),
     phase=st.integers(0, 199),
+    held_up=st.lists(st.tuples(st.integers(1, COMMANDS - 1), st.integers(50, 150)), max_size=6),
 )
 def test_a_late_first_command_moves_no_grippers_command_to_the_step_before(
-    late: int, jitter: list[int], phase: int
+    late: int, jitter: list[int], phase: int, held_up: list[tuple[int, int]]
 ) -> None:
+    """Nor do some later ones that a busy computer holds up."""
     first = BEGIN + PERIOD + phase * MS
     decided = [first + index * PERIOD + jitter[index] * MS for index in range(COMMANDS)]
     decided[0] = first + late * MS
+    for index, delay in held_up:
+        decided[index] = first + index * PERIOD + delay * MS
     found = grippers(streams(decided, GRIPPER, 5 * MS))
     assert found[: COMMANDS - 1] == GRIPPER[: COMMANDS - 1]
 

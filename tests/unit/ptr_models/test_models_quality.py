@@ -19,9 +19,11 @@ from ptr_models.cli import main
 from ptr_models.common.image_checks import frozen_stretches
 from ptr_models.episodes.bag import messages, open_bag
 from ptr_models.episodes.bag_audit import reason_names
+from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.inspection import inspect
 from ptr_models.episodes.messages import METADATA_TOPIC, image_topic, settings_topic, typestore
 from ptr_models.episodes.metadata import EpisodeMetadata
+from ptr_models.episodes.overview import both_ends
 from ptr_models.episodes.quality import (
     DISCARD,
     KEEP,
@@ -82,6 +84,25 @@ def test_a_frame_that_repeats_is_frozen_only_while_the_arm_moves(contents: list[
         runs.append(length)
     found = [duration for _, _, duration in frozen_stretches(stamps, contents, times, moving)]
     assert max(found, default=0.0) == pytest.approx(0.1 * (max(runs, default=1) - 1))
+
+
+def test_a_position_that_is_not_finite_hides_no_frozen_camera() -> None:
+    stamps = [k * 100 * MS for k in range(11)]
+    moving = np.outer(np.arange(11), [0.05, 0.0, 0.0])
+    moving[5] = np.nan
+    found = [duration for _, _, duration in frozen_stretches(stamps, [7] * 11, np.array(stamps), moving)]
+    assert found == [pytest.approx(1.0)]
+
+
+@pytest.mark.parametrize(("name", "value"), [("action_shift", -1), ("action_shift", 10**30), ("start_ns", 10**30)])
+def test_numbers_of_the_metadata_that_nothing_can_hold_are_refused(name: str, value: int) -> None:
+    with pytest.raises(EpisodeError, match=f"{name} is "):
+        EpisodeMetadata("e", "t", **{name: value})
+
+
+@pytest.mark.parametrize("width", [-3, 2, 4, 12])
+def test_names_are_shortened_even_to_nothing(width: int) -> None:
+    assert len(both_ends("20261130-172814-put_carrot_on_plate", width)) == max(width, 4)
 
 
 def test_a_good_episode_is_kept_without_remarks() -> None:

@@ -246,3 +246,19 @@ def test_a_bag_shorter_than_a_step_is_refused(make_episode: Callable[..., Path],
     folder = copy_bag(make_episode(), tmp_path, "x", lambda name, at: name != EVENT_TOPIC and at < 0.1e9)
     with pytest.raises(EpisodeError, match="less than one control step"):
         read_episode(folder)
+
+
+def test_live_samples_go_on_after_the_clock_was_set_back() -> None:
+    buffer: LatestBuffer[str] = LatestBuffer(size=4)
+    for second in range(100, 110):
+        buffer.append(second * 10**9, "before")
+    for second in range(50, 60):
+        buffer.append(second * 10**9, "after")
+        assert buffer.as_of(second * 10**9) == (second * 10**9, "after")
+
+
+def test_a_late_sample_takes_its_place_in_time() -> None:
+    buffer: LatestBuffer[int] = LatestBuffer(size=4)
+    for stamp in (10, 20, 40, 30):
+        buffer.append(stamp, stamp)
+    assert [buffer.as_of(time) for time in (9, 25, 35, 99)] == [None, (20, 20), (30, 30), (40, 40)]

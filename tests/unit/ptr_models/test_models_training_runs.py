@@ -143,3 +143,11 @@ def test_the_command_line_says_in_one_sentence_what_is_wrong(
         assert main(words) == 2
         error = capsys.readouterr().err.strip().splitlines()
         assert [line for line in error if line.startswith("error: ")] == error[-1:]
+
+
+def test_a_checkpoint_that_was_renamed_does_not_count(tmp_path: Path) -> None:
+    for name in ("step_00000100", "step_00000100.bad", "step_00000200_copy", "step_00000300"):
+        folder = tmp_path / "checkpoints" / name
+        folder.mkdir(parents=True)
+        (folder / "checkpoint.json").touch()
+    assert [path.name for path in checkpoints_of(tmp_path)] == ["step_00000100", "step_00000300"]

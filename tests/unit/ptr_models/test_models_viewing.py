@@ -85,6 +85,13 @@ def test_a_bag_that_training_refuses_is_shown(tmp_path: Path, make_trajectory: M
     assert len(list(Drawing(recording, 160, 5))) == 10
 
 
+def test_a_bag_whose_clock_jumped_is_not_drawn_for_hours(make_episode: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    bag = make_episode(steps=10)
+    monkeypatch.setattr("ptr_models.viewing.recording.LONGEST", 1)
+    with pytest.raises(PtrError, match="lasts 2 s; at most 1 s can be shown"):
+        read_recording(bag)
+
+
 def test_events_are_said_while_they_happen(make_episode: Make) -> None:
     recording = read_recording(make_episode(steps=30))
     assert recording.events == ()  # start and stop say nothing new

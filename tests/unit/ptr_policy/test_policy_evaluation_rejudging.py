@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from ptr_models import cli
+from ptr_policy.evaluation.findings import read_evaluation
 from ptr_policy.evaluation.protocol import Protocol, read_protocol
-from ptr_policy.evaluation.trials import Result, TrialFile
+from ptr_policy.evaluation.trials import Result, TrialFile, TrialsError
 
 
 @pytest.fixture
@@ -21,6 +22,28 @@ def folder(tmp_path: Path) -> Path:
     for trial, outcome in zip(protocol.save(tmp_path).trials(), ("success", "success", "failure"), strict=True):
         file.append(Result(trial, outcome, "as seen", started=f"2026-01-01T00:00:0{trial.index}+00:00"))
     return tmp_path
+
+
+def test_fewer_scenes_than_were_tried_are_refused_and_change_nothing(folder: Path) -> None:
+    before = (folder / "evaluation.json").read_text()
+    with pytest.raises(TrialsError, match="a trial of another plan"):
+        Protocol("put_knife_in_pot", "kitchen", ("mine",), 2, seed=1).save(folder)
+    assert (folder / "evaluation.json").read_text() == before
+    assert len(Protocol("put_knife_in_pot", "kitchen", ("mine",), 5, seed=1).save(folder).trials()) == 5
+
+
+def test_an_outcome_that_does_not_exist_is_named(folder: Path) -> None:
+    file = folder / "trials.jsonl"
+    file.write_text(file.read_text().replace('"success"', '"sucess"', 1))
+    with pytest.raises(TrialsError, match="line 1: .*'sucess'; known: success, failure, partial, invalid"):
+        TrialFile(file).read()
+
+
+def test_trials_of_which_the_plan_has_none_are_refused(folder: Path) -> None:
+    (folder / "evaluation.json").unlink()
+    Protocol("put_knife_in_pot", "kitchen", ("mine",), 3, seed=2).save(folder)
+    with pytest.raises(TrialsError, match="none of the 3 trials"):
+        read_evaluation(folder)
 
 
 def judge(folder: Path, trial: int, *words: str) -> int:

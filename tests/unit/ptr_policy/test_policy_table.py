@@ -203,6 +203,18 @@ def test_runs_count_as_one_each_and_their_interval_is_student_s(plan: TablePlan)
     assert row.interval == pytest.approx((0.5 - 4.3027 * 0.05 / 3**0.5, 0.5 + 4.3027 * 0.05 / 3**0.5), abs=1e-4)
 
 
+@pytest.mark.parametrize(("successes", "interval"), [(20, (0.9541, 1.0)), (0, (0.0, 0.0459))])
+def test_runs_that_do_not_differ_are_not_certain(
+    plan: TablePlan, successes: int, interval: tuple[float, float]
+) -> None:
+    """Wilson (1927) for 80 or 0 of 80, instead of Student's t with a deviation of 0."""
+    chosen = dataclasses.replace(plan, seeds=(0, 1))
+    for seed in chosen.seeds:
+        for task, _ in TASKS:
+            write_trials(chosen, 0, task, seed, successes)
+    assert read_rows(chosen)[0].interval == pytest.approx(interval, abs=2e-4)
+
+
 def test_each_cell_is_tried_by_the_mode_and_as_did_best_in_its_validation_scenes(plan: TablePlan) -> None:
     chosen = dataclasses.replace(plan, methods=methods(["ptr"]), seeds=(0,), level="standard")
     finish_pretraining(chosen)

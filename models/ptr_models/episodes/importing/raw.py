@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -137,7 +138,7 @@ def read_numpy(path: Path) -> list[Any]:
             old = np.lib.format.read_magic(file) == (1, 0)
             read_header = np.lib.format.read_array_header_1_0 if old else np.lib.format.read_array_header_2_0
             shape, _, kind = read_header(file)
-        except (ValueError, EOFError, SyntaxError, MemoryError, RecursionError) as error:
+        except (ValueError, EOFError, SyntaxError, TokenError, MemoryError, RecursionError) as error:
             raise EpisodeError(f"it is not an intact .npy file ({str(error)[:100]})") from error
         if not kind.hasobject:
             raise EpisodeError(f"it holds an array of {kind}; a list of episodes is needed")
@@ -263,6 +264,7 @@ def _checked(
 
 def _encoded(frames: Sequence[Any], image: str) -> list[bytes]:
     for step, frame in enumerate(frames):
-        if not isinstance(frame, np.ndarray) or frame.dtype != np.uint8 or frame.ndim != 3 or frame.shape[2] != 3:
+        colored = isinstance(frame, np.ndarray) and frame.dtype == np.uint8 and frame.ndim == 3 and frame.shape[2] == 3
+        if not colored or not frame.size:
             raise EpisodeError(f"{_folder_of(image)} of step {step} is not an image of height x width x 3 bytes")
     return [encode_jpeg(frame) for frame in frames]

@@ -222,8 +222,10 @@ class Arbiter:
         self.command, self._previous, self._kind, self.mode = None, None, None, mode
 
     def check_timeout(self, now: float) -> None:
-        """Hold if the source in command has fallen silent."""
-        if self.command is not None and now - self._arrival > self._timing.command_timeout:
+        """Hold if the source in command has fallen silent, but not while its last command is valid."""
+        if self.command is None:
+            return
+        if now - self._arrival > max(self._timing.command_timeout, self.command.valid_for):
             self._awaits_release = self._kind is Kind.HUMAN
             self._deactivate(Mode.HOLD)
 

@@ -279,7 +279,7 @@ class Gate:
         if (
             self._last_on_track is None
             or off <= (_DISPLACED_UNSEEN if unseen else _DISPLACED)
-            or self.arbiter.mode is Mode.PROTECTIVE_STOP
+            or (self.arbiter.mode is Mode.PROTECTIVE_STOP and not unseen)  # it keeps its command while it sags
         ):
             self._last_on_track = now
         elif unseen:
