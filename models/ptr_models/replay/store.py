@@ -39,7 +39,7 @@ from ptr_models.episodes.episode_discovery import Stamp
 from ptr_models.episodes.errors import EpisodeError
 from ptr_models.replay.verified import checksum
 
-VERSION = 7
+VERSION = 8
 ALL_STEPS = -1
 """Value of `max_idle_steps` if pauses are not trimmed."""
 NOT_READ = -1
