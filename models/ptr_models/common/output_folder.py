@@ -88,19 +88,23 @@ class FolderLock:
         except OSError as error:
             raise FolderNotWritableError(_why_not(self._folder, error)) from error
         try:
+            self._acquire(wait)
+        except BaseException:
+            os.close(self._file)
+            raise
+        _write(self._file, Holder(os.getpid(), this_command(), time.time()))
+
+    def _acquire(self, wait: Callable[[str], None] | None) -> None:
+        try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            holder = _read(self._file)
-            taken = error.errno in (errno.EAGAIN, errno.EACCES)
-            if not taken or wait is None:
-                os.close(self._file)
-            if not taken:
+            if error.errno not in (errno.EAGAIN, errno.EACCES):
                 raise FolderNotWritableError(_why_not(self._folder, error)) from error
+            holder = _read(self._file)
             if wait is None:
                 raise FolderInUseError(in_use_text(self._folder, holder)) from None
             wait(_name_of(holder))
             fcntl.flock(self._file, fcntl.LOCK_EX)
-        _write(self._file, Holder(os.getpid(), this_command(), time.time()))
 
     def close(self) -> None:
         """Release the folder; a second call does nothing."""

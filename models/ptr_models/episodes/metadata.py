@@ -131,7 +131,9 @@ class EpisodeMetadata:
         if self.outcome not in OUTCOMES:
             raise EpisodeError(f"outcome {self.outcome!r} is unknown; known: {', '.join(OUTCOMES)}")
         if type(self.action_shift) is not int or not 0 <= self.action_shift <= MAX_CONTROL_STEPS:
-            raise EpisodeError(f"action_shift is {self.action_shift!r}; it must be a whole number from 0 to 1000000")
+            raise EpisodeError(
+                f"action_shift is {self.action_shift!r}; it must be a whole number from 0 to {MAX_CONTROL_STEPS}"
+            )
         for name in ("start_ns", "end_ns"):
             require_range(name, getattr(self, name), -(2**63), 2**63 - 1, EpisodeError)
 
