@@ -25,6 +25,7 @@ from ptr_models.common.errors import PtrError
 from ptr_models.common.processes import exit_after
 
 POLL = 0.05  # s between two checks of a condition
+ACCEPT_TIMEOUT = 60.0  # s for an action server to accept or refuse a goal; it may be loading a checkpoint
 CANCEL_TIMEOUT = 2.0  # s for an action server to answer a cancellation
 SHUTDOWN_TIMEOUT = 20.0  # s for shutting ROS down
 Client = TypeVar("Client")
@@ -158,7 +159,7 @@ class Caller:
         self.wait(client.server_is_ready, f"the action {name}; is its node running?", timeout)
         accepted = client.send_goal_async(goal, feedback_callback=feedback)
         try:
-            handle = self.result(accepted, f"{name} to accept the goal", timeout)
+            handle = self.result(accepted, f"{name} to accept the goal", min(timeout, ACCEPT_TIMEOUT))
             if not handle.accepted:
                 return None
             ended = handle.get_result_async()
