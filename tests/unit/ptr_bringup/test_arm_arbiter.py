@@ -258,6 +258,12 @@ def test_two_policies_of_one_name_are_both_refused_until_one_has_gone(arbiter: A
     assert offer(10.61, "first") == Reason.NONE  # the second has been silent for more than 0.5 s
 
 
+def test_two_policies_of_one_hertz_are_both_refused(arbiter: Arbiter) -> None:
+    assert arbiter.offer(POLICY, command(10.0, "one", valid_for=1.0), 10.0)[0] == Reason.NONE
+    assert arbiter.offer(POLICY, command(10.7, "other", valid_for=1.0), 10.7)[0] == Reason.PREEMPTED
+    assert arbiter.mode is Mode.IDLE
+
+
 def test_a_policy_that_releases_leaves_the_arm_to_the_next_at_once(arbiter: Arbiter) -> None:
     assert arbiter.offer(POLICY, command(10.0, "policy"), 10.0, publisher=1)[0] == Reason.NONE
     arbiter.offer(POLICY, command(10.1, "policy", deadman=False), 10.1, publisher=1)
