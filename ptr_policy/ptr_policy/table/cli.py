@@ -7,6 +7,8 @@ import argparse
 import json
 import signal
 import time
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,13 +38,15 @@ if TYPE_CHECKING:
     from ptr_policy.table.methods import Method
     from ptr_policy.table.plan import TablePlan
 
+_GROWING = ("methods", "policies", "tasks", "seeds", "checkpoints")
+"""What later commands may add to the plan of a folder."""
 DESCRIPTION = """\
 Make the result table of PTR: every method gets the same pre-training bags, the same demonstrations of the target
 tasks and the same trials. Each step is a separate command, whose output is in OUT/logs; after an interruption, run
-the same command to continue. OUT/table.html is updated after every cell; beside it are table.md, table.csv,
-table.tex, table.png, table.pdf, table.svg, table.json and results.json (one entry per method, task, seed and way of
-choosing actions). Each cell is evaluated with the mode and with the way of choosing actions that did best in its
-validation scenes.
+the same command to continue. The same command with other --methods, --task or --seed adds these to the table.
+OUT/table.html is updated after every cell; beside it are table.md, table.csv, table.tex, table.png, table.pdf,
+table.svg, table.json and results.json (one entry per method, task, seed and way of choosing actions). Each cell is
+evaluated with the mode and with the way of choosing actions that did best in its validation scenes.
 
 Demonstrations and trials are simulated unless --target gives your own demonstrations. If those are of a simulated
 task and kitchen, the trials are simulated too. Otherwise every method is trained, and the table prints the
@@ -185,7 +189,8 @@ def _run(options: argparse.Namespace) -> int:
             console.print(f"{method.name:<20} {method.title}: {method.recipe.value}", highlight=False)
         return 0
     require_unused(options.out.resolve())
-    plan = plan_from(options)
+    usual = [key for key in ("methods", "tasks", "seeds") if not getattr(options, key)]
+    plan = with_existing(plan_from(options), usual)
     find_episodes([plan.data], Exclusion(plan.exclude))  # before hours of other work
     check_cameras(plan)
     check_targets(plan)
@@ -200,7 +205,7 @@ def _make(plan: TablePlan, console: Console) -> int:
     from ptr_policy.table.report import write_report
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
-    check_same(plan.out, plan.to_dict())
+    write_plan(plan.out, plan.to_dict())
     current: list[Stage] = []
     with locked(plan.out), progress_bar(console) as progress:
         forecast = Forecast(plan)
@@ -210,8 +215,8 @@ def _make(plan: TablePlan, console: Console) -> int:
     console.print(plain(text, newlines=True), markup=False)
     console.print(f"page: {plain(plan.out / 'table.html')}", markup=False)
     _show_missing(plan, console)
-    words = ("…", "--seed", *plan.seeds, max(plan.seeds) + 1, "--out", f"{plan.out}_seeds")
-    next_step("table", *words, about="more seeds: intervals over runs")
+    words = ("…", "--out", plan.out, "--seed", max(plan.seeds) + 1)
+    next_step("table", *words, about="another seed: intervals over runs")
     return 0
 
 
@@ -369,34 +374,54 @@ def check_targets(plan: TablePlan) -> None:
     warn_of_known_tasks(targets, plan.data, plan.exclude)
 
 
-def check_same(out: Path, plan: dict) -> None:
-    """Reject a different plan for an existing folder; methods may differ, so that rows can be added.
+def with_existing(plan: TablePlan, usual: Collection[str] = ()) -> TablePlan:
+    """The plan, added to that of its folder: methods, tasks, seeds and checkpoints of earlier commands stay.
 
+    Args:
+        usual: of `methods`, `tasks` and `seeds` those that no option names; the folder's are kept.
     Raises:
         PtrError: the folder belongs to another plan; the message names the first value that differs.
     """
-    file = out / "plan.json"
-    if file.is_file():
-        stored = read_object(file, advice="choose another --out")
-        stored.setdefault("exclude", [])  # a table of an earlier version left nothing out
-        stored.setdefault("targets", {})  # and simulated all demonstrations
-        stored["settings"] = [present_assignment(setting) for setting in stored.get("settings", [])]
-        usual = [camera.name for camera in Contract().cameras]
-        stored.setdefault("cameras", [] if stored.get("size") == "low_dim" else usual)  # with one camera
-        policies = stored.pop("policies", {})
-        plain = json.loads(json.dumps(plan))
-        new = plain.pop("policies", {})
-        plan = plan | {"policies": policies | new}
-        for name, address in new.items():
-            if policies.get(name, address) != address:
-                raise PtrError(f"{out} holds trials of {name} = {policies[name]}, not {address}; choose another name")
-        for key, value in plain.items():
-            if key != "checkpoints" and stored.get(key) != value:
-                raise PtrError(
-                    f"{out} holds a table with {key} = {stored.get(key)!r}, not {value!r}; choose another --out"
-                )
+    from ptr_policy.table.methods import Method, Recipe, methods
+
+    file = plan.out / "plan.json"
+    if not file.is_file():
+        return plan
+    stored = read_object(file, advice="choose another --out")
+    stored.setdefault("exclude", [])  # a table of an earlier version left nothing out
+    stored.setdefault("targets", {})  # and simulated all demonstrations
+    stored["settings"] = [present_assignment(setting) for setting in stored.get("settings", [])]
+    one = [camera.name for camera in Contract().cameras]
+    stored.setdefault("cameras", [] if stored.get("size") == "low_dim" else one)  # with one camera
+    new = json.loads(json.dumps(plan.to_dict()))
+    for name, address in new["policies"].items():
+        if (known := stored.get("policies", {}).get(name, address)) != address:
+            raise PtrError(f"{plan.out} holds trials of {name} = {known}, not {address}; choose another name")
+    for task, kitchen in new["tasks"].items() if "tasks" not in usual else ():
+        if (known := stored.get("tasks", {}).get(task, kitchen)) != kitchen:
+            raise PtrError(f"{plan.out} holds {task} in {known}, not in {kitchen}; choose another --out")
+    for key, value in new.items():
+        if key not in _GROWING and stored.get(key) != value:
+            raise PtrError(
+                f"{plan.out} holds a table with {key} = {stored.get(key)!r}, not {value!r}; choose another --out"
+            )
+    own = {key: () if key in usual and stored.get(key) else getattr(plan, key) for key in ("methods", "tasks", "seeds")}
+    names = stored.get("methods", ())
+    rows = [*(methods(names, plan.size) if names else ())]
+    rows += [Method(name, name, Recipe.EXTERNAL, None, address=it) for name, it in stored.get("policies", {}).items()]
+    return replace(
+        plan,
+        methods=tuple(dict.fromkeys((*rows, *own["methods"]))),
+        tasks=tuple((dict(stored.get("tasks", {})) | dict(own["tasks"])).items()),
+        seeds=tuple(dict.fromkeys((*stored.get("seeds", ()), *own["seeds"]))),
+        checkpoints={name: Path(it) for name, it in stored.get("checkpoints", {}).items()} | dict(plan.checkpoints),
+    )
+
+
+def write_plan(out: Path, plan: Mapping[str, object]) -> None:
+    """Store a plan in its folder."""
     out.mkdir(parents=True, exist_ok=True)
-    write_json(file, plan)
+    write_json(out / "plan.json", plan)
 
 
 def _external(text: str) -> Method:

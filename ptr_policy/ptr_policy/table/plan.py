@@ -168,6 +168,7 @@ class TablePlan:
             "seeds": list(self.seeds),
             "budget": asdict(self.budget),
             "checkpoints": {name: str(path) for name, path in self.checkpoints.items()},
+            "methods": [method.name for method in self.methods if not method.address],
             "policies": {method.name: method.address for method in self.methods if method.address},
             "threads": self.threads,
             "settings": list(self.settings),

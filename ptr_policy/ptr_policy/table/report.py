@@ -306,8 +306,8 @@ def write_page(plan: TablePlan, rows: Sequence[Row], image: Path, evaluations: S
 def _next_steps(plan: TablePlan, rows: Sequence[Row]) -> list[dict[str, str]]:
     """Suggested next steps after a table, with their commands."""
     own = ["--target", *(target.folder for target in plan.targets.values())] if plan.targets else []
-    words = ("--data", plan.data, *own, "--out", f"{plan.out}_seeds", "…", "--seed", *plan.seeds, max(plan.seeds) + 1)
-    about = "Use more seeds, since intervals over runs need several; other options as before, in a new folder:"
+    words = ("--data", plan.data, *own, "--out", plan.out, "…", "--seed", max(plan.seeds) + 1)
+    about = "Add a seed, since intervals over runs need several; other options as before:"
     steps: list[tuple[object, ...]] = [(about, "table", *words)]
     made = [(row.total.successes / row.total.trials, row) for row in rows if row.total.trials]
     tried = [cell for cell in max(made, key=lambda item: item[0])[1].cells if cell.judge != "person"] if made else []

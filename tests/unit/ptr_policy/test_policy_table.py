@@ -16,7 +16,7 @@ from ptr_bringup.sim.tasks import TARGET_TASKS
 from ptr_models.common.errors import PtrError
 from ptr_models.training.presets import preset
 from ptr_policy.stages import Stage
-from ptr_policy.table.cli import check_same
+from ptr_policy.table.cli import with_existing, write_plan
 from ptr_policy.table.forecast import Forecast, all_work
 from ptr_policy.table.methods import METHODS, Method, Recipe, methods
 from ptr_policy.table.plan import Budget, TablePlan, all_stages, read_trials
@@ -274,10 +274,27 @@ def test_v_ptr_learns_values_of_the_images_and_is_then_pretrained_from_their_enc
 
 
 def test_a_folder_of_another_plan_is_refused_with_the_value_that_differs(plan: TablePlan) -> None:
-    check_same(plan.out, plan.to_dict())
-    check_same(plan.out, dataclasses.replace(plan, methods=methods(["bc"])).to_dict())  # rows may be added
-    with pytest.raises(PtrError, match=r"seeds = \[0, 1\], not \[0, 2\]"):
-        check_same(plan.out, dataclasses.replace(plan, seeds=(0, 2)).to_dict())
+    write_plan(plan.out, plan.to_dict())
+    assert with_existing(plan) == plan
+    with pytest.raises(PtrError, match=r"level = '\w+', not 'hard'"):
+        with_existing(dataclasses.replace(plan, level="hard"))
+    task, kitchen = plan.tasks[0]
+    with pytest.raises(PtrError, match=f"holds {task} in {kitchen}, not in toykitchen9"):
+        with_existing(dataclasses.replace(plan, tasks=((task, "toykitchen9"),)))
+
+
+def test_methods_tasks_and_seeds_are_added_to_the_table_of_a_folder(plan: TablePlan) -> None:
+    folder = Path("runs/ptr")
+    before = dataclasses.replace(plan, checkpoints={"ptr": folder})
+    write_plan(plan.out, before.to_dict())
+    place = ("put_knife_on_pan", "toykitchen_target2")
+    added = dataclasses.replace(plan, methods=tuple(methods(["awr", "bc"])), tasks=(place,), seeds=(7,))
+    both = with_existing(added)
+    assert [it.name for it in both.methods] == list(dict.fromkeys([it.name for it in plan.methods] + ["awr", "bc"]))
+    assert both.tasks == (*plan.tasks, place) and both.seeds == (*plan.seeds, 7)
+    assert both.checkpoints == {"ptr": folder}  # it is not pre-trained again
+    kept = with_existing(added, usual=["methods", "tasks", "seeds"])
+    assert (kept.methods, kept.tasks, kept.seeds) == (plan.methods, plan.tasks, plan.seeds)
 
 
 def test_what_is_left_out_is_left_out_of_the_pretraining_data_of_every_training(plan: TablePlan) -> None:
@@ -291,18 +308,20 @@ def test_what_is_left_out_is_left_out_of_the_pretraining_data_of_every_training(
 
 
 def test_a_table_of_before_goes_on_but_not_with_other_data(plan: TablePlan) -> None:
-    check_same(plan.out, {key: value for key, value in plan.to_dict().items() if key != "exclude"})
-    check_same(plan.out, plan.to_dict())
+    old = ("exclude", "methods")
+    write_plan(plan.out, {key: value for key, value in plan.to_dict().items() if key not in old})
+    assert with_existing(plan) == plan
     with pytest.raises(PtrError, match=r"exclude = \[\], not \['\*_0007'\]"):
-        check_same(plan.out, dataclasses.replace(plan, exclude=("*_0007",)).to_dict())
+        with_existing(dataclasses.replace(plan, exclude=("*_0007",)))
 
 
 def test_a_table_of_before_whose_settings_have_former_names_goes_on(plan: TablePlan) -> None:
     present = dataclasses.replace(plan, settings=("algorithm.cql_alpha=5", "batch_size=8"))
-    check_same(plan.out, present.to_dict() | {"settings": ["algorithm.alpha=5", "batch_size=8"]})
-    check_same(plan.out, present.to_dict())
+    before = present.to_dict() | {"settings": ["algorithm.alpha=5", "batch_size=8"]}
+    write_plan(plan.out, before)
+    assert with_existing(present) == present
     with pytest.raises(PtrError, match=r"settings = \['algorithm.cql_alpha=5', 'batch_size=8'\], not \[\]"):
-        check_same(plan.out, dataclasses.replace(plan, settings=()).to_dict())
+        with_existing(dataclasses.replace(plan, settings=()))
 
 
 def test_an_unknown_method_is_refused_with_the_nearest() -> None:
@@ -319,7 +338,7 @@ def test_files_of_a_table_that_are_no_such_files_are_refused_in_one_sentence(pla
         read_trials(run, "mode")
     (plan.out / "plan.json").write_text(text)
     with pytest.raises(PtrError, match=r"plan\.json"):
-        check_same(plan.out, {"size": "small"})
+        with_existing(plan)
 
 
 def test_the_caption_says_how_actions_were_chosen(plan: TablePlan) -> None:

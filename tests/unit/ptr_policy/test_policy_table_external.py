@@ -17,7 +17,7 @@ from ptr_models import cli
 from ptr_models.common.errors import PtrError
 from ptr_policy.evaluation.protocol import Protocol
 from ptr_policy.evaluation.trials import Result, TrialFile
-from ptr_policy.table.cli import check_same
+from ptr_policy.table.cli import with_existing, write_plan
 from ptr_policy.table.external import external, require_loadable
 from ptr_policy.table.forecast import all_work
 from ptr_policy.table.judged import missing_trials, read_evaluations
@@ -112,12 +112,12 @@ def test_what_is_no_external_policy_is_refused(text: str, sentence: str) -> None
 
 def test_rows_are_added_later_but_a_name_keeps_its_policy(tmp_path: Path) -> None:
     plan = plan_of(tmp_path)
-    check_same(plan.out, plan.to_dict())
-    check_same(plan.out, plan_of(tmp_path, "act=lerobot:runs/act").to_dict())
-    check_same(plan.out, plan_of(tmp_path, "pi0=openpi:pi0.yaml").to_dict())
-    check_same(plan.out, plan.to_dict())
+    write_plan(plan.out, plan.to_dict())
+    for text in ("act=lerobot:runs/act", "pi0=openpi:pi0.yaml"):
+        write_plan(plan.out, with_existing(plan_of(tmp_path, text)).to_dict())
+    assert [method.name for method in with_existing(plan).methods][-2:] == ["act", "pi0"]
     with pytest.raises(PtrError, match="holds trials of act = lerobot:runs/act, not lerobot:runs/other"):
-        check_same(plan.out, plan_of(tmp_path, "act=lerobot:runs/other").to_dict())
+        with_existing(plan_of(tmp_path, "act=lerobot:runs/other"))
 
 
 def test_a_person_judges_it_in_the_same_evaluation_as_the_methods(tmp_path: Path) -> None:
