@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr analyze`: values along demonstrations, critical decisions, sensitivity, checkpoint choice, training curves."""
+"""`ptr analyze`: what a checkpoint knows, the choice of a checkpoint, training curves."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ examples:
   ptr analyze q data/croissant --checkpoint runs/croissant --out q.png --json values.json
   ptr analyze critical data/croissant --checkpoint runs/croissant --compare runs/bc --out critical.png
   ptr analyze action-sensitivity runs/croissant --data data/croissant
+  ptr analyze generalization runs/croissant --unseen data/more_croissant      does it know new episodes, too?
   ptr analyze choose --run runs/croissant      which checkpoint PTR's rule takes, by the run's own demonstrations
   ptr analyze training runs/croissant --out curves.png"""
 
@@ -30,7 +31,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     """Add `analyze` to `ptr`."""
     analyze = subparsers.add_parser(
         "analyze",
-        help="show values along demonstrations, critical decisions, sensitivity, checkpoint choice, training curves",
+        help="show what a checkpoint knows, choose a checkpoint, plot training curves",
         epilog=EPILOGUE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -45,6 +46,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     q.set_defaults(run=run_q)
     critical = _add_critical(kinds)
     _add_action_sensitivity(kinds)
+    _add_generalization(kinds)
     choose = kinds.add_parser("choose", help="choose the earliest checkpoint of a run whose values rise")
     choose.add_argument(
         "--run", dest="run_folder", type=arguments.existing_folder, required=True, metavar="DIR", help="training run"
@@ -148,6 +150,28 @@ def _add_action_sensitivity(kinds: argparse._SubParsersAction) -> None:
     parser.set_defaults(run=run_action_sensitivity)
 
 
+def _add_generalization(kinds: argparse._SubParsersAction) -> None:
+    parser = kinds.add_parser(
+        "generalization",
+        help="compare a checkpoint with episodes that it has not seen",
+        description="Print how far the policy's actions are from those of its training data and of other episodes, and "
+        "how well Q knows the returns of both. A large gap means that more episodes help more than more updates.",
+    )
+    about = "checkpoint folder, or the folder of a run"
+    arguments.also_by_place(parser, "checkpoint", type=arguments.checkpoint, metavar="CHECKPOINT", help=about)
+    for option, required, words in (
+        ("--unseen", True, "folders of other episodes of the same tasks, or sets (.json)"),
+        ("--data", False, "folders of its training data, or sets (.json) (default: those that the run names)"),
+    ):
+        arguments.several(parser, option, type=arguments.episodes, required=required, metavar="DIR", help=words)
+    arguments.add_limit(parser, 50, "episodes of each kind")
+    parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of their choice (default: 0)")
+    add_exclude(parser)
+    arguments.add_cache(parser)
+    parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all figures to this file")
+    parser.set_defaults(run=run_generalization)
+
+
 @begins_again
 def run_q(options: argparse.Namespace) -> int:
     """`ptr analyze q`."""
@@ -225,6 +249,35 @@ def run_action_sensitivity(options: argparse.Namespace) -> int:
         write_json(options.json, found.to_dict())
     words = ("--checkpoint", options.checkpoint, "--task", "…", "--kitchen", "…")
     next_step("sim", "decoding", *words, about="tries ways of choosing actions")
+    return 0
+
+
+@begins_again
+def run_generalization(options: argparse.Namespace) -> int:
+    """`ptr analyze generalization`."""
+    from rich.console import Console
+
+    from ptr_models.analysis.generalization import fit, fit_table, unseen_of
+    from ptr_models.inference.policy import Policy
+    from ptr_models.training.data import Bags, bags_of_run, limited, open_folders
+
+    policy = Policy.load(options.checkpoint)
+    checkpoint = policy.checkpoint
+    found = {"cache": options.cache, "exclude": options.exclude, "goal_images": policy.by_goal_image}
+    bags = Bags(options.data) if options.data else bags_of_run(checkpoint.path.parent.parent)
+    seen = open_folders([*bags.prior, *bags.target], policy.contract, inherited=bags.exclude, **found)
+    unseen = unseen_of(open_folders(options.unseen, policy.contract, **found), seen, checkpoint.tasks)
+    labelling = checkpoint.config.labelling if policy.has_values else None
+    fits = {
+        name: fit(policy, limited(data, options.limit, options.seed), labelling)
+        for name, data in (("training data", seen), ("unseen", unseen))
+    }
+    Console().print(fit_table(fits))
+    if options.json is not None:
+        write_json(options.json, {name: item.to_dict() for name, item in fits.items()})
+    next_step(
+        "sim", "evaluate", "--checkpoint", options.checkpoint, "--task", "…", "--kitchen", "…", about="trials of it"
+    )
     return 0
 
 
