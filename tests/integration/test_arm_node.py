@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from collections.abc import Iterator
 
 import cv2
@@ -12,6 +13,7 @@ import pytest
 
 pytest.importorskip("ptr_msgs.msg")
 
+from rclpy.action import ActionClient  # noqa: E402
 from rclpy.qos import qos_profile_sensor_data  # noqa: E402
 from sensor_msgs.msg import CameraInfo, CompressedImage, JointState  # noqa: E402
 from std_msgs.msg import Bool  # noqa: E402
@@ -38,10 +40,15 @@ class Robot:
             kind: ros.node.create_publisher(ArmCommand, f"/{kind}/command", 10) for kind in ("teleop", "policy")
         }
         ros.start("ptr_bringup.sim.node", width=160, height=120, camera_rate=10.0, kitchen="toykitchen1")
-        ros.start("ptr_bringup.arm.node")
-        ros.wait(lambda: self.states and self.objects, "arm state and objects")
+        self.start_arm()
+        ros.wait(lambda: self.objects, "objects")
+
+    def start_arm(self) -> None:
+        self.states.clear()
+        self.arm = self.ros.start("ptr_bringup.arm.node")
+        self.ros.wait(lambda: self.states, "arm state")
         for publisher in self.publishers.values():
-            ros.wait(publisher.get_subscription_count, "the arm's subscription")
+            self.ros.wait(publisher.get_subscription_count, "the arm's subscription")
 
     def send(self, linear=(0.0, 0.0, 0.0), kind="teleop", gripper=1.0, deadman=True, age=0.0) -> None:
         """One command as a source at 5 Hz sends it."""
@@ -263,3 +270,19 @@ def test_the_simulator_publishes_what_an_arm_and_a_camera_publish(started: Robot
     ]  # fmt: skip
     assert len(joints.position) == len(joints.velocity) == len(joints.effort) == 9
     assert joints.position[7] == pytest.approx(0.037, abs=1e-3)
+
+
+def test_a_move_ends_with_the_reason_when_its_arm_node_is_stopped(started: Robot) -> None:
+    ros, feedback = started.ros, []
+    client = ActionClient(ros.node, MoveTo, "/arm/move_to")
+    ros.wait(client.server_is_ready, "the action")
+    goal = MoveTo.Goal(named_pose="home", gripper_position=1.0, duration=30.0)
+    handle = ros.result(client.send_goal_async(goal, feedback_callback=feedback.append), "acceptance", 20.0)
+    result = handle.get_result_async()
+    ros.wait(lambda: any(message.feedback.progress > 0.0 for message in feedback), "the move to begin")
+    started.arm.signal(signal.SIGINT)
+    ended = ros.result(result, "the end of the move", 20.0).result
+    assert (ended.success, ended.message) == (False, "The move was ended: the arm node is being stopped.")
+    assert started.arm.wait() == 0
+    client.destroy()
+    started.start_arm()

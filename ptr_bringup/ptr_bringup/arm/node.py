@@ -137,7 +137,8 @@ class ArmNode(RunnableNode, Node):
         self._diagnostics.publish(array)
 
     def close(self) -> None:
-        """Release the stop button and the driver."""
+        """End the move in progress, and release the stop button and the driver."""
+        self._moves.close()
         self._stops.close()
         self._driver.close()
 

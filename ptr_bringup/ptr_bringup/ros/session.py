@@ -78,18 +78,20 @@ class Caller:
     Args:
         node: spun by another thread.
         stop: set when the user ends the session; every wait then raises SessionEndedError.
-        spin: starts that thread; called at the first wait. Create clients before: rclpy adds an action client to its
-            node before it is complete, and an executor that checks it at that moment fails.
+        spinner: started at the first wait. Create clients before: rclpy adds an action client to its node before it is
+            complete, and an executor that checks it at that moment fails. If a callback fails, no message is heard any
+            more, and every wait raises SessionError.
     """
 
-    def __init__(self, node: Node, stop: threading.Event, spin: Callable[[], None] | None = None) -> None:
-        self.node, self.stop, self._spin = node, stop, spin
+    def __init__(self, node: Node, stop: threading.Event, spinner: Spinner) -> None:
+        self.node, self.stop, self._spinner = node, stop, spinner
+        self._is_begun = False
 
     def begin(self) -> None:
         """Start spinning now, without a wait; all clients must have been created."""
-        if self._spin is not None:
-            spin, self._spin = self._spin, None
-            spin()
+        if not self._is_begun:
+            self._is_begun = True
+            self._spinner.start()
 
     def wait(self, condition: Callable[[], Found | None], what: str, timeout: float) -> Found:
         """Wait until a condition holds.
@@ -103,6 +105,7 @@ class Caller:
         self.begin()
         deadline = time.monotonic() + timeout
         while not (found := condition()):
+            self._spinner.require_alive()
             if time.monotonic() > deadline:
                 raise SessionError(f"timed out after {timeout:.0f} s waiting for {what}")
             if self.stop.wait(POLL):
@@ -114,6 +117,7 @@ class Caller:
     def sleep(self, seconds: float) -> None:
         """Wait, unless the user ends the session."""
         self.begin()
+        self._spinner.require_alive()
         if self.stop.wait(max(0.0, seconds)):
             raise SessionEndedError
 
@@ -124,6 +128,7 @@ class Caller:
         future.add_done_callback(lambda _: done.set())
         deadline = time.monotonic() + timeout
         while not done.wait(POLL):
+            self._spinner.require_alive()
             if self.stop.is_set():
                 raise SessionEndedError
             if time.monotonic() > deadline:
@@ -238,7 +243,7 @@ def connected(name: str, make: Callable[[Caller], Client], namespace: str = "") 
         executor.add_node(node)
         spinner = Spinner(executor)
         try:
-            yield make(Caller(node, threading.Event(), spinner.start))
+            yield make(Caller(node, threading.Event(), spinner))
         finally:
             spinner.stop()
             destroy(node)
@@ -270,7 +275,7 @@ def run_session(
         try:
             node = make()
             executor.add_node(node)
-            code = work(node, Caller(node, stop, spinner.start))
+            code = work(node, Caller(node, stop, spinner))
         except SessionEndedError:
             code = 130
         except expected as error:
@@ -287,11 +292,25 @@ class Spinner(threading.Thread):
     def __init__(self, executor: SingleThreadedExecutor) -> None:
         super().__init__(daemon=True)
         self._executor, self._stopping = executor, threading.Event()
+        self._error: Exception | None = None
 
     def run(self) -> None:
-        with suppress(ExternalShutdownException):
+        """Spin until `stop`, or until a callback raises; Python prints its traceback."""
+        try:
             while not self._stopping.is_set():
                 self._executor.spin_once(timeout_sec=1.0)
+        except ExternalShutdownException:
+            pass
+        except Exception as error:
+            self._error = error
+            raise
+
+    def require_alive(self) -> None:
+        """Raises SessionError if a callback failed, after which nothing is heard any more."""
+        if self._error is not None:
+            raise SessionError(
+                f"a callback failed: {type(self._error).__name__}: {self._error}; the traceback is above"
+            ) from self._error
 
     def stop(self) -> None:
         """Stop spinning, and shut the executor down."""

@@ -14,9 +14,11 @@ from rclpy.task import Future
 from ptr_bringup.arm.gate.gate import Gate
 from ptr_bringup.arm.messages import pose_from, pose_message, short
 from ptr_bringup.arm.types import MoveReport
+from ptr_bringup.ros.node import keep_answering
 from ptr_msgs.action import MoveTo
 
 _ENDED = MoveReport(0.0, True, False, "The move was ended: the arm was stopped, or the clock jumped.")
+_CLOSED = MoveReport(0.0, True, False, "The move was ended: the arm node is being stopped.")
 
 
 @dataclass
@@ -90,3 +92,11 @@ class MoveToServer:
         if report.done:
             current.report = report
             current.over.set_result(None)
+
+    def close(self) -> None:
+        """Tell the client of a move in progress that it has ended; the node must not command it any more."""
+        current = self._current
+        if current is not None and not current.over.done():
+            current.report = _CLOSED
+            current.over.set_result(None)
+            keep_answering(self._node)
