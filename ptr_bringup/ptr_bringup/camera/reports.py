@@ -91,9 +91,10 @@ def settings_message(
     """Requested format and current settings of a camera; `simulated`: there is no device.
 
     Args:
-        settings: from `Source.settings`: strings, numbers or booleans.
+        settings: from `Source.settings`: strings, numbers or booleans; anything else is sent as text.
     """
-    parameters = [Parameter(key, value=value).to_parameter_msg() for key, value in sorted(settings.items())]
+    plain = {key: value if isinstance(value, (str, int, float)) else str(value) for key, value in settings.items()}
+    parameters = [Parameter(key, value=value).to_parameter_msg() for key, value in sorted(plain.items())]
     return CameraSettings(
         camera=name, width=width, height=height, rate=float(rate), simulated=simulated, settings=parameters
     )

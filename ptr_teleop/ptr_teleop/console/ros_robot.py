@@ -57,6 +57,7 @@ UNAVAILABLE = {  # message if nobody offers a service, by the beginning of its n
     "evaluation/": "no evaluation is waiting for a person; start one",
 }
 UNCONFIRMED = "the stop was sent, but the arm did not confirm it within {:.0f} s; use its power switch if it moves"
+LATE = "{} did not respond within {:.0f} s and may still do it; check the state before you try again"
 TIMEOUT = 5.0  # s for a response of the recorder, which audits an episode before it responds
 STOP_TIMEOUT = 1.0  # s for a response of the arm
 RECORDER_TIMEOUT = 2.0  # s without its status; ROS's graph lists a killed node for about ten more seconds
@@ -93,7 +94,7 @@ async def call(client: Client, request: Any, timeout: float) -> Any:
         client.remove_pending_request(asked)
         if name == "arm/stop":
             return Answer(False, UNCONFIRMED.format(timeout))
-        return Answer(False, f"{full_name} did not respond within {timeout:.0f} s; try again, or check its node's log")
+        return Answer(False, LATE.format(full_name, timeout))
 
 
 def _settle(arrived: asyncio.Future[Any], future: Future) -> None:

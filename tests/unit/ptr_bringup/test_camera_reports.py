@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 pytest.importorskip("diagnostic_msgs.msg")
@@ -40,3 +41,6 @@ def test_the_settings_say_what_was_asked_for() -> None:
     said = settings_message("wrist", 640, 480, 30.0, device)
     assert (said.camera, said.width, said.height, said.rate, said.simulated) == ("wrist", 640, 480, 30.0, False)
     assert {item.name: parameter_value_to_python(item.value) for item in said.settings} == device
+    other = settings_message("wrist", 640, 480, 30.0, {"roi": (0, 4), "serial": None, "gain": np.float64(2.0)})
+    plain = {item.name: parameter_value_to_python(item.value) for item in other.settings}
+    assert plain == {"roi": "(0, 4)", "serial": "None", "gain": 2.0}  # a plug-in's

@@ -4,7 +4,7 @@
 const STATE_TIMEOUT = 1000; // ms without a state after which the connection counts as lost
 const RETRIES = [250, 500, 1000, 2000]; // ms
 const TIMEOUT = 15000; // ms for a response: an episode is audited before the console responds
-const NO_RESPONSE = `The console did not respond within ${TIMEOUT / 1000} s. Try again.`;
+const NO_RESPONSE = `The console did not respond within ${TIMEOUT / 1000} s and may still do it. Check the state before you try again.`;
 
 export function socketUrl(path) {
   const scheme = location.protocol === "https:" ? "wss:" : "ws:";
