@@ -34,7 +34,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "lerobot",
         help="LeRobotDataset v3.0",
         description="Each bag becomes one episode of a LeRobotDataset v3.0: a row per control step, and a video per "
-        "camera at the recorded size. Bags that can't be read, or whose contract differs from that of the first one, "
+        "camera. Bags that can't be read, or whose contract differs from that of the first one, "
         "are left out and listed. After an interruption, run the same command to continue.",
     )
     _add_export(lerobot)
@@ -43,6 +43,12 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         action="append",
         metavar="NAME",
         help="camera of the bags; can be repeated (default: those of the contract)",
+    )
+    lerobot.add_argument(
+        "--image-size",
+        type=arguments.image_size,
+        metavar="SIZE",
+        help="of the videos, N or WIDTHxHEIGHT: small ones train faster (default: as recorded)",
     )
     lerobot.add_argument("--codec", choices=CODECS, default="h264", help="of the videos (default: h264)")
     lerobot.add_argument(
@@ -183,6 +189,7 @@ def _export(options: argparse.Namespace) -> int:
         cameras=tuple(options.camera) if options.camera else None,
         outcomes=tuple(options.outcome or OUTCOMES),
         encoding=Encoding(options.codec, options.crf),
+        image_size=options.image_size,
         workers=options.workers or pool.cores(),
     )
     account = Exported()

@@ -105,6 +105,18 @@ def test_images_are_exported_as_large_as_they_were_recorded(tmp_path: Path) -> N
     assert len(back) == 8
 
 
+def test_smaller_images_are_those_that_training_would_see(tmp_path: Path) -> None:
+    write_bag(tmp_path / "bags", size=(96, 128))
+    export_lerobot([tmp_path / "bags"], tmp_path / "set", dataclasses.replace(ALONE, image_size=(48, 64)))
+    assert info_of(tmp_path / "set")["features"]["observation.images.over_shoulder"]["shape"] == [48, 64, 3]
+    small = dataclasses.replace(Contract(), cameras=(Camera("over_shoulder", 48, 64),))
+    seen = read_episode(tmp_path / "bags" / "episode_0000", small).images["over_shoulder"]
+    path = next((tmp_path / "set" / "videos").rglob("*.mp4"))
+    frame = next(video.decode(path, 0.0, np.zeros(1), 5))
+    assert frame.shape == (48, 64, 3)
+    assert np.abs(frame[..., ::-1].astype(int) - seen[0]).mean() < 2 * CODEC_ERROR  # edges are sharper
+
+
 def video_size(dataset: Path) -> tuple[int, int]:
     path = next((dataset / "videos").rglob("*.mp4"))
     return next(video.decode(path, 0.0, np.zeros(1), 5)).shape[:2]

@@ -44,6 +44,7 @@ class Options:
         cameras: names; None: those of the contract.
         outcomes, kinds: of the bags that are taken.
         encoding: of the videos.
+        image_size: their height and width; None: as recorded.
         workers: processes.
     """
 
@@ -51,6 +52,7 @@ class Options:
     outcomes: tuple[str, ...] = OUTCOMES
     kinds: tuple[str, ...] = KINDS
     encoding: Encoding = Encoding()
+    image_size: tuple[int, int] | None = None
     workers: int = field(default_factory=pool.cores)
 
 
@@ -97,7 +99,7 @@ def _plan(found: dict[str, Stamp], options: Options) -> Plan:
             f"{path} has a control rate of {contract.control_rate:g} Hz; LeRobot knows whole frames per second only"
         )
     cameras = options.cameras if options.cameras is not None else tuple(item.name for item in contract.cameras)
-    return Plan(contract, cameras, options.encoding)
+    return Plan(contract, cameras, options.encoding, options.image_size)
 
 
 def _stage_all(
@@ -127,7 +129,8 @@ def _stage_all(
 
 def _key(path: str, stamp: Stamp, plan: Plan) -> str:
     """Name of a staged episode: another one when the bag, its label or the plan changes."""
-    said = repr((os.path.abspath(path), stamp, plan.contract.to_json(), plan.cameras, plan.encoding, __version__))
+    how = (plan.contract.to_json(), plan.cameras, plan.encoding, plan.image_size, __version__)
+    said = repr((os.path.abspath(path), stamp, *how))
     return hashlib.sha256(said.encode()).hexdigest()[:24]
 
 

@@ -2,7 +2,7 @@
 """Convert one bag to the rows and videos of one episode, in its own folder.
 
 The rows are the control steps that training reads (`episodes.reader`), so that a time of k / fps is true; the frames
-are of the size that was recorded.
+are of the size that was recorded, or of another one by the mean of areas, as training resizes them.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ptr_models.episodes.errors import EpisodeError
 from ptr_models.episodes.jpeg import sane_size
 from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.reader import read_metadata
+from ptr_models.episodes.resize import squash
 from ptr_models.exchange.alignment import Steps, aligned_steps, plain_task
 from ptr_models.exchange.lerobot import layout, statistics, video
 from ptr_models.json_input import read_object
@@ -41,11 +42,13 @@ class Plan:
         contract: that the bags must follow.
         cameras: names; others than the contract's are sampled in the same way.
         encoding: of the videos.
+        image_size: height and width of the videos; None: as recorded.
     """
 
     contract: Contract
     cameras: tuple[str, ...]
     encoding: video.Encoding
+    image_size: tuple[int, int] | None = None
 
     @property
     def sampled(self) -> Contract:
@@ -138,7 +141,7 @@ def _stage(path: Path, metadata: EpisodeMetadata, folder: Path, plan: Plan) -> N
     folder.mkdir(parents=True)
     sizes, histograms = {}, {}
     for index, name in enumerate(plan.cameras):
-        frames = _Frames(name, [choice.images[index] for choice in shown])
+        frames = _Frames(name, [choice.images[index] for choice in shown], plan.image_size)
         video.encode(folder / f"{name}.mp4", frames, frames.size, plan.fps, plan.encoding)
         sizes[name] = frames.size
         histograms[name] = (frames.counts.tolist(), frames.counted)
@@ -188,14 +191,20 @@ def _rows(contract: Contract, steps: Steps, success: bool, fps: int) -> dict[str
 
 
 class _Frames:
-    """The images of a camera, decoded as they are asked for, and counted on the way."""
+    """The images of a camera, decoded and resized as they are asked for, and counted on the way.
 
-    def __init__(self, name: str, images: Sequence[tuple[int, bytes | NDArray[np.uint8]]]) -> None:
+    Args:
+        size: height and width; None: as recorded.
+    """
+
+    def __init__(
+        self, name: str, images: Sequence[tuple[int, bytes | NDArray[np.uint8]]], size: tuple[int, int] | None
+    ) -> None:
         self._name, self._images = name, images
-        size = sane_size(np.frombuffer(images[0][1], np.uint8).data)
-        if size is None:
+        recorded = sane_size(np.frombuffer(images[0][1], np.uint8).data)
+        if recorded is None:
             raise EpisodeError(f"the first image of camera {name} is no JPEG or PNG")
-        self.size = size
+        self._recorded, self.size = recorded, size or recorded
         self.counts, self.counted = np.zeros((3, 256), np.int64), 0
 
     def __iter__(self) -> Iterator[video.Image]:
@@ -216,9 +225,9 @@ class _Frames:
         image = None if size is None else decode(encoded)
         if image is None:
             raise EpisodeError(f"image {number} of camera {self._name} ({len(encoded)} bytes) cannot be decoded")
-        if image.shape[:2] != self.size:
+        if image.shape[:2] != self._recorded:
             raise EpisodeError(
                 f"image {number} of camera {self._name} has {image.shape[1]} x {image.shape[0]} pixels, "
-                f"the first one {self.size[1]} x {self.size[0]}"
+                f"the first one {self._recorded[1]} x {self._recorded[0]}"
             )
-        return image
+        return squash(image, *self.size)
