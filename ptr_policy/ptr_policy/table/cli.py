@@ -59,6 +59,7 @@ examples:
   ptr table --data data/pretraining --out runs/quick --methods ptr bc --pretraining-steps 2000 \\
             --finetuning-steps 300 --trials 10
   ptr table --data data/bridge --target data/fold_towel --out runs/towel --methods ptr bc --size paper
+  ptr table --results runs/a/results.json runs/b/results.json --out runs/both     combine finished tables
   ptr table … --policy act=lerobot:runs/act                  an additional row: a policy of LeRobot"""
 
 
@@ -159,6 +160,13 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     )
     arguments.several(
         parser,
+        "--results",
+        type=arguments.existing_file,
+        metavar="FILE",
+        help="train nothing: combine the results.json of other tables, of other seeds or machines, in --out",
+    )
+    arguments.several(
+        parser,
         "--checkpoint",
         type=_assignment,
         metavar="NAME=DIR",
@@ -188,6 +196,8 @@ def _run(options: argparse.Namespace) -> int:
         for method in METHODS:
             console.print(f"{method.name:<20} {method.title}: {method.recipe.value}", highlight=False)
         return 0
+    if options.results:
+        return _combine(options, console)
     require_unused(options.out.resolve())
     usual = [key for key in ("methods", "tasks", "seeds") if not getattr(options, key)]
     plan = with_existing(plan_from(options), usual)
@@ -196,6 +206,17 @@ def _run(options: argparse.Namespace) -> int:
     check_targets(plan)
     require_loadable(plan)
     return _make(plan, console)
+
+
+def _combine(options: argparse.Namespace, console: Console) -> int:
+    """Write the table of other tables' results."""
+    from ptr_policy.table.combined import write_combined
+
+    if (options.out / "plan.json").is_file():
+        raise PtrError(f"{options.out} holds a table; choose another --out for the combined one")
+    console.print(plain(write_combined(options.results, options.out), newlines=True), markup=False, soft_wrap=True)
+    console.print(f"figure: {plain(options.out / 'table.png')}", markup=False)
+    return 0
 
 
 def _make(plan: TablePlan, console: Console) -> int:

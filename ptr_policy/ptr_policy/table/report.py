@@ -259,22 +259,26 @@ def markdown(plan: TablePlan, rows: Sequence[Row]) -> str:
     return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", caption(plan)]) + "\n"
 
 
-def figure(plan: TablePlan, rows: Sequence[Row]) -> Figure:
-    """Bars of success with intervals, best on top; rings are the real arm's, in the full table alone."""
+def bars_of(rows: Sequence[Row], with_real_arm: bool = False) -> list[Bar]:
+    """Bars of the rows that have trials, best on top; of the real arm's figures rings, if wanted."""
     made = sorted((row for row in rows if row.total.trials), key=lambda row: -row.total.successes / row.total.trials)
-    bars = [
+    return [
         Bar(
             row.method.title,
             row.total.successes / row.total.trials,
             row.interval,
-            row.method.name.startswith("ptr"),
-            row.method.real / REAL_TRIALS if plan.is_full and row.method.real is not None else None,
+            row.method.name.startswith("ptr") and row.method.chooses_by_q,  # the control does not act by Q
+            row.method.real / REAL_TRIALS if with_real_arm and row.method.real is not None else None,
         )
         for row in made
     ]
+
+
+def figure(plan: TablePlan, rows: Sequence[Row]) -> Figure:
+    """Bars of success with intervals, best on top; rings are the real arm's, in the full table alone."""
     rings = "; rings: on the real arm (talk)" if plan.is_full else ""
     where = "" if plan.judged_tasks else " in simulation"
-    return success_figure(bars, f"success{where} with 95 % interval{rings}")
+    return success_figure(bars_of(rows, plan.is_full), f"success{where} with 95 % interval{rings}")
 
 
 def write_page(plan: TablePlan, rows: Sequence[Row], image: Path, evaluations: Sequence[Evaluation] = ()) -> Path:

@@ -1,0 +1,217 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One table from the `results.json` of several: of other machines, of other seeds, or of what a paper reports.
+
+Trials of one run depend on each other, so methods are compared over runs: the rate of each seed, in pairs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from scipy import stats
+
+from ptr_models.common.errors import PtrError
+from ptr_models.common.files import write_atomically, write_json
+from ptr_models.common.plotting import save_for_papers
+from ptr_models.input_limits import MAX_JSON_BYTES
+from ptr_models.json_input import parse_json
+from ptr_models.typed_values import require_range, require_types
+from ptr_policy.evaluation.comparison import holm
+from ptr_policy.publishing import percent, success_figure, write_table
+from ptr_policy.table.methods import METHODS, Method, Recipe
+from ptr_policy.table.report import Cell, Count, Row, bars_of
+
+OURS = "ptr"
+"""The method that the others are compared with; without it, the first one."""
+_SAME = ("size", "level", "manner", "pretraining", "finetuning", "demonstrations")
+"""Settings that differ between results only for a reason, which the caption gives."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a `results.json`, as far as a table needs it."""
+
+    method: str
+    task: str
+    seed: int
+    trials: int
+    successes: int
+    decoding: str
+    best_in_validation: bool
+
+    def __post_init__(self) -> None:
+        require_types(self, PtrError)
+        require_range("trials", self.trials, 1, 10**9, PtrError)
+        require_range("successes", self.successes, 0, self.trials, PtrError)
+
+
+@dataclass(frozen=True)
+class Lead:
+    """By how much a method is ahead of another one, over the seeds that both have.
+
+    Attributes:
+        points: mean difference of their success rates.
+        interval: 95 %, Student's t over the seeds; None with fewer than two.
+        p: of the paired t-test, adjusted by Holm over the comparisons of a table; None as above.
+    """
+
+    points: float
+    interval: tuple[float, float] | None
+    p: float | None
+
+    def __str__(self) -> str:
+        text = f"{100 * self.points:+.0f}"
+        if self.interval is None or self.p is None:
+            return text
+        low, high = self.interval
+        return f"{text} ({100 * low:+.0f} to {100 * high:+.0f}), p = {_significant(self.p)}"
+
+
+def read_results(files: Sequence[Path]) -> tuple[list[Row], list[str]]:
+    """The rows of some files in the order of the talk, and the settings in which their entries differ, in words.
+
+    Raises:
+        PtrError: a file is no list of results, or two entries are of the same trials.
+    """
+    entries: dict[tuple[str, str, int, str], Entry] = {}
+    settings: dict[str, set[str]] = {}
+    for file in files:
+        for index, found in enumerate(_list(file)):
+            entry = _entry(found, f"{file}, entry {index}")
+            key = (entry.method, entry.task, entry.seed, entry.decoding)
+            if key in entries:
+                method, task, seed, decoding = key
+                raise PtrError(f"{file} repeats {method}, {task}, seed {seed}, {decoding}; give each result once")
+            entries[key] = entry
+            said = found.get("settings")
+            for name, value in said.items() if isinstance(said, dict) else ():
+                if name in _SAME:
+                    settings.setdefault(name, set()).add(str(value))
+    differing = [f"{name} is {' or '.join(sorted(values))}" for name, values in settings.items() if len(values) > 1]
+    known = {method.name: method for method in METHODS}
+    names = [*known, *dict.fromkeys(entry.method for entry in entries.values() if entry.method not in known)]
+    rows = [
+        Row(known.get(name) or Method(name, name, Recipe.EXTERNAL, None), tuple(map(_cell, of_method)))
+        for name in names
+        if (of_method := [entry for entry in entries.values() if entry.method == name])
+    ]
+    return rows, differing
+
+
+def leads(rows: Sequence[Row]) -> dict[str, Lead]:
+    """The lead of PTR (or else of the first row) over each other method, by the other's name."""
+    ours = next((row for row in rows if row.method.name == OURS), rows[0])
+    found = {row.method.name: _lead(ours, row) for row in rows if row is not ours}
+    tested = [name for name, lead in found.items() if lead.p is not None]
+    adjusted = holm([found[name].p or 0.0 for name in tested])
+    for name, p in zip(tested, adjusted, strict=True):
+        found[name] = Lead(found[name].points, found[name].interval, p)
+    return found
+
+
+def combined_lines(rows: Sequence[Row]) -> list[list[str]]:
+    """Head and lines of the table."""
+    tasks = list(dict.fromkeys(cell.task for row in rows for cell in row.cells))
+    over = leads(rows)
+    ours = next(row for row in rows if row.method.name not in over)
+    head = ["method", *(task.replace("_", " ") for task in tasks), "runs", "mean", "95 %", "by the mode"]
+    lines = [[*head, f"lead of {ours.method.title} in points"]]
+    for row in rows:
+        rates = row.runs
+        mode = row.of(best=False)
+        lines.append(
+            [
+                row.method.title,
+                *(str(row.of(task)) for task in tasks),
+                str(len(rates)),
+                f"{100 * float(np.mean(rates)):.0f} %" if rates else "-",
+                percent(row.interval) if rates else "-",
+                f"{100 * mode.successes / mode.trials:.0f} %" if mode.trials else "-",
+                str(over.get(row.method.name, "")),
+            ]
+        )
+    return lines
+
+
+def write_combined(files: Sequence[Path], out: Path) -> str:
+    """Write the table of some results into a folder, as of `ptr table`; returns it as Markdown."""
+    rows, differing = read_results(files)
+    lines = combined_lines(rows)
+    out.mkdir(parents=True, exist_ok=True)
+    caption = (
+        "Successes of all trials, and over runs (one per seed) the mean with its interval (Student's t; with one run "
+        "Wilson's over its trials). Each cell chooses actions as did best in its validation scenes; one column has the "
+        "mode. Leads are paired by seed, p by Holm over all comparisons."
+    )
+    caption += f" The results differ: {'; '.join(differing)}." if differing else ""
+    text = "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], ["---"] * len(lines[0]), *lines[1:]])
+    text += f"\n\n{caption}\n"
+    write_atomically(out / "table.md", text, durable=False)
+    write_table(out / "table", lines[0], lines[1:])
+    save_for_papers(success_figure(bars_of(rows), "success in simulation, 95 % interval over runs"), out / "table.png")
+    write_json(out / "table.json", [_as_json(row, leads(rows).get(row.method.name)) for row in rows])
+    return text
+
+
+def _list(file: Path) -> list[dict[str, Any]]:
+    try:
+        found = parse_json(file.read_bytes()[: MAX_JSON_BYTES + 1], str(file))
+    except OSError as error:
+        raise PtrError(f"{file} cannot be read: {error.strerror}") from error
+    if not (isinstance(found, list) and found and all(isinstance(item, dict) for item in found)):
+        raise PtrError(f"{file} is not a list of results; give a results.json of `ptr table`")
+    return found
+
+
+def _entry(found: Mapping[str, Any], where: str) -> Entry:
+    names = ("method", "task", "seed", "trials", "successes", "decoding")
+    absent = [name for name in names if name not in found]
+    if absent:
+        raise PtrError(f"{where} has no {absent[0]!r}; give a results.json of `ptr table`")
+    try:
+        return Entry(**{name: found[name] for name in names}, best_in_validation=found.get("best_in_validation", False))
+    except PtrError as error:
+        raise PtrError(f"{where}: {error}") from error
+
+
+def _cell(entry: Entry) -> Cell:
+    count = Count(entry.successes, entry.trials)
+    return Cell(entry.method, entry.task, entry.seed, entry.decoding, entry.best_in_validation, count, "")
+
+
+def _lead(ours: Row, other: Row) -> Lead:
+    """Over the seeds and tasks that both have."""
+    pairs = {(cell.task, cell.seed) for cell in ours.cells if cell.is_best}
+    pairs &= {(cell.task, cell.seed) for cell in other.cells if cell.is_best}
+    if not pairs:
+        return Lead(float("nan"), None, None)
+    differences = []
+    for seed in sorted({seed for _, seed in pairs}):
+        tasks = [task for task, own in pairs if own == seed]
+        mine, theirs = (sum((row.of(task, seed) for task in tasks), Count(0, 0)) for row in (ours, other))
+        differences.append(mine.successes / mine.trials - theirs.successes / theirs.trials)
+    mean = float(np.mean(differences))
+    if len(differences) < 2 or float(np.std(differences)) == 0.0:
+        return Lead(mean, None, None)
+    test = stats.ttest_1samp(differences, 0.0)
+    low, high = test.confidence_interval(0.95)
+    return Lead(mean, (float(low), float(high)), float(test.pvalue))
+
+
+def _significant(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.2g}"
+
+
+def _as_json(row: Row, lead: Lead | None) -> dict[str, Any]:
+    total = row.total
+    return {
+        "method": row.method.name,
+        "total": [total.successes, total.trials],
+        "runs": row.runs,
+        "interval_95": row.interval if row.runs else None,
+        "lead": None if lead is None else {"points": lead.points, "interval_95": lead.interval, "p_holm": lead.p},
+    }
