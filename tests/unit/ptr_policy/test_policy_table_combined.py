@@ -110,3 +110,11 @@ def test_what_are_no_results_is_refused_with_the_place(tmp_path: Path, found: An
     (tmp_path / "results.json").write_text(json.dumps(found))
     with pytest.raises(PtrError, match=sentence):
         read_results([tmp_path / "results.json"])
+
+
+def test_the_table_of_the_results_page_is_that_of_the_committed_results() -> None:
+    root = Path(__file__).parents[3]
+    rows, _ = read_results([root / "docs" / "results" / "table_low_dim.json"])
+    page = (root / "docs" / "explanation" / "results.md").read_text(encoding="utf-8")
+    for line in combined_lines(rows):
+        assert f"| {' | '.join(line)} |" in page
