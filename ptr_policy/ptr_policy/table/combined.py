@@ -128,7 +128,7 @@ def combined_lines(rows: Sequence[Row]) -> list[list[str]]:
                 row.method.title,
                 *(str(row.of(task)) for task in tasks),
                 str(len(rates)),
-                f"{100 * float(np.mean(rates)):.0f} %" if rates else "-",
+                f"{100 * row.rate:.0f} %" if rates else "-",
                 percent(row.interval) if rates else "-",
                 f"{100 * mode.successes / mode.trials:.0f} %" if mode.trials else "-",
                 str(over.get(row.method.name, "")),

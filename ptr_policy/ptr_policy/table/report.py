@@ -95,13 +95,18 @@ class Row:
         return [count.successes / count.trials for count in counts if count.trials]
 
     @property
+    def rate(self) -> float:
+        """Mean over runs, in which each run counts the same; there must be trials."""
+        return float(np.mean(self.runs))
+
+    @property
     def interval(self) -> tuple[float, float]:
         """95 %: Student's t over the rates of runs; Wilson's over trials if these do not differ, or with one run."""
         rates = self.runs
         if len(set(rates)) < 2:
             return self.total.interval
         half = float(stats.t.ppf(0.975, len(rates) - 1) * np.std(rates, ddof=1) / np.sqrt(len(rates)))
-        return max(0.0, float(np.mean(rates)) - half), min(1.0, float(np.mean(rates)) + half)
+        return max(0.0, self.rate - half), min(1.0, self.rate + half)
 
 
 def read_rows(plan: TablePlan, evaluations: Sequence[Evaluation] = ()) -> list[Row]:
@@ -261,11 +266,11 @@ def markdown(plan: TablePlan, rows: Sequence[Row]) -> str:
 
 def bars_of(rows: Sequence[Row], with_real_arm: bool = False) -> list[Bar]:
     """Bars of the rows that have trials, best on top; of the real arm's figures rings, if wanted."""
-    made = sorted((row for row in rows if row.total.trials), key=lambda row: -row.total.successes / row.total.trials)
+    made = sorted((row for row in rows if row.total.trials), key=lambda row: -row.rate)
     return [
         Bar(
             row.method.title,
-            row.total.successes / row.total.trials,
+            row.rate,
             row.interval,
             row.method.name.startswith("ptr") and row.method.chooses_by_q,  # the control does not act by Q
             row.method.real / REAL_TRIALS if with_real_arm and row.method.real is not None else None,
