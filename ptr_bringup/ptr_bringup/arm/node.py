@@ -138,9 +138,11 @@ class ArmNode(RunnableNode, Node):
 
     def close(self) -> None:
         """End the move in progress, and release the stop button and the driver."""
-        self._moves.close()
-        self._stops.close()
-        self._driver.close()
+        try:
+            self._moves.close()
+        finally:
+            self._stops.close()
+            self._driver.close()
 
 
 def main(args: list[str] | None = None) -> int:

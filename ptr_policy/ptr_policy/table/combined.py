@@ -68,7 +68,7 @@ class Lead:
         if self.interval is None or self.p is None:
             return text
         low, high = self.interval
-        return f"{text} ({100 * low:+.0f} to {100 * high:+.0f}), p = {_significant(self.p)}"
+        return f"{text} ({100 * low:+.0f} to {100 * high:+.0f}), {_significant(self.p)}"
 
 
 def read_results(files: Sequence[Path]) -> tuple[list[Row], list[str]]:
@@ -105,7 +105,8 @@ def read_results(files: Sequence[Path]) -> tuple[list[Row], list[str]]:
 def leads(rows: Sequence[Row]) -> dict[str, Lead]:
     """The lead of PTR (or else of the first row) over each other method, by the other's name."""
     ours = next((row for row in rows if row.method.name == OURS), rows[0])
-    found = {row.method.name: _lead(ours, row) for row in rows if row is not ours}
+    made = {row.method.name: _lead(ours, row) for row in rows if row is not ours}
+    found = {name: lead for name, lead in made.items() if lead is not None}
     tested = [name for name, lead in found.items() if lead.p is not None]
     adjusted = holm([found[name].p or 0.0 for name in tested])
     for name, p in zip(tested, adjusted, strict=True):
@@ -117,7 +118,7 @@ def combined_lines(rows: Sequence[Row]) -> list[list[str]]:
     """Head and lines of the table."""
     tasks = list(dict.fromkeys(cell.task for row in rows for cell in row.cells))
     over = leads(rows)
-    ours = next(row for row in rows if row.method.name not in over)
+    ours = next((row for row in rows if row.method.name == OURS), rows[0])
     head = ["method", *(task.replace("_", " ") for task in tasks), "runs", "mean", "95 %", "by the mode"]
     lines = [[*head, f"lead of {ours.method.title} in points"]]
     for row in rows:
@@ -183,19 +184,19 @@ def _cell(entry: Entry) -> Cell:
     return Cell(entry.method, entry.task, entry.seed, entry.decoding, entry.best_in_validation, count, "")
 
 
-def _lead(ours: Row, other: Row) -> Lead:
-    """Over the seeds and tasks that both have."""
+def _lead(ours: Row, other: Row) -> Lead | None:
+    """Over the seeds and tasks that both have; None if there are none."""
     pairs = {(cell.task, cell.seed) for cell in ours.cells if cell.is_best}
     pairs &= {(cell.task, cell.seed) for cell in other.cells if cell.is_best}
     if not pairs:
-        return Lead(float("nan"), None, None)
+        return None
     differences = []
     for seed in sorted({seed for _, seed in pairs}):
         tasks = [task for task, own in pairs if own == seed]
         mine, theirs = (sum((row.of(task, seed) for task in tasks), Count(0, 0)) for row in (ours, other))
         differences.append(mine.successes / mine.trials - theirs.successes / theirs.trials)
     mean = float(np.mean(differences))
-    if len(differences) < 2 or float(np.std(differences)) == 0.0:
+    if len(differences) < 2 or float(np.ptp(differences)) < 1e-9:
         return Lead(mean, None, None)
     test = stats.ttest_1samp(differences, 0.0)
     low, high = test.confidence_interval(0.95)
@@ -203,7 +204,7 @@ def _lead(ours: Row, other: Row) -> Lead:
 
 
 def _significant(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"{p:.2g}"
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
 
 
 def _as_json(row: Row, lead: Lead | None) -> dict[str, Any]:

@@ -45,12 +45,15 @@ class MoveToServer:
     def __init__(self, node: Node, gate: Gate, now: Callable[[], float]) -> None:
         self._node, self._gate, self._now = node, gate, now
         self._current: _Current | None = None
+        self._is_closing = False
         self._server = ActionServer(
             node, MoveTo, "arm/move_to", self._on_goal, cancel_callback=lambda _: CancelResponse.ACCEPT
         )
 
     def _start(self, request: MoveTo.Goal) -> str:
         """Start a move; returns why the gate refused it, or empty."""
+        if self._is_closing:
+            return "the arm node is being stopped"
         try:
             if request.named_pose:
                 name = short(request.named_pose)
@@ -96,7 +99,9 @@ class MoveToServer:
     def close(self) -> None:
         """Tell the client of a move in progress that it has ended; the node must not command it any more."""
         current = self._current
+        self._is_closing = True
         if current is not None and not current.over.done():
+            self._gate.cancel_move()
             current.report = _CLOSED
             current.over.set_result(None)
             keep_answering(self._node)
