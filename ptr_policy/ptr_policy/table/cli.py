@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 _GROWING = ("methods", "policies", "tasks", "seeds", "checkpoints")
 """What later commands may add to the plan of a folder."""
+_KINDS: dict[str, type] = {"methods": list, "policies": dict, "tasks": dict, "seeds": list, "checkpoints": dict}
 DESCRIPTION = """\
 Make the result table of PTR: every method gets the same pre-training bags, the same demonstrations of the target
 tasks and the same trials. Each step is a separate command, whose output is in OUT/logs; after an interruption, run
@@ -411,6 +412,8 @@ def with_existing(plan: TablePlan, usual: Collection[str] = ()) -> TablePlan:
     stored = read_object(file, advice="choose another --out")
     stored.setdefault("exclude", [])  # a table of an earlier version left nothing out
     stored.setdefault("targets", {})  # and simulated all demonstrations
+    if wrong := next((key for key in _GROWING if not isinstance(stored.get(key, _KINDS[key]()), _KINDS[key])), None):
+        raise PtrError(f"{file} is damaged: {wrong} is {stored[wrong]!r}; choose another --out")
     stored["settings"] = [present_assignment(setting) for setting in stored.get("settings", [])]
     one = [camera.name for camera in Contract().cameras]
     stored.setdefault("cameras", [] if stored.get("size") == "low_dim" else one)  # with one camera
