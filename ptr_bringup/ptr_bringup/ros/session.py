@@ -105,11 +105,9 @@ class Caller:
         self.begin()
         deadline = time.monotonic() + timeout
         while not (found := condition()):
-            self._spinner.require_alive()
             if time.monotonic() > deadline:
                 raise SessionError(f"timed out after {timeout:.0f} s waiting for {what}")
-            if self.stop.wait(POLL):
-                raise SessionEndedError
+            self._pause(POLL)
         if self.stop.is_set():
             raise SessionEndedError
         return found
@@ -117,8 +115,14 @@ class Caller:
     def sleep(self, seconds: float) -> None:
         """Wait, unless the user ends the session."""
         self.begin()
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0.0:
+            self._pause(min(POLL, left))
+        self._pause(0.0)
+
+    def _pause(self, seconds: float) -> None:
         self._spinner.require_alive()
-        if self.stop.wait(max(0.0, seconds)):
+        if self.stop.wait(seconds):
             raise SessionEndedError
 
     def result(self, future: Future, what: str, timeout: float) -> Any:
@@ -292,7 +296,7 @@ class Spinner(threading.Thread):
     def __init__(self, executor: SingleThreadedExecutor) -> None:
         super().__init__(daemon=True)
         self._executor, self._stopping = executor, threading.Event()
-        self._error: Exception | None = None
+        self._error: BaseException | None = None
 
     def run(self) -> None:
         """Spin until `stop`, or until a callback raises; Python prints its traceback."""
@@ -301,7 +305,7 @@ class Spinner(threading.Thread):
                 self._executor.spin_once(timeout_sec=1.0)
         except ExternalShutdownException:
             pass
-        except Exception as error:
+        except BaseException as error:  # SystemExit, too, would end this thread without a word
             self._error = error
             raise
 
