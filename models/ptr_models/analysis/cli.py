@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ptr_models.common import arguments
+from ptr_models.common.errors import PtrError
 from ptr_models.common.guidance import begins_again, next_step
 from ptr_models.episodes.exclusion import add_exclude
 
@@ -129,24 +130,10 @@ def _add_action_sensitivity(kinds: argparse._SubParsersAction) -> None:
         description="Replace the translation, the rotation or the gripper of the data actions by uniform values and "
         "print how much Q is lost on average, and how far the actor's samples spread per dimension.",
     )
-    about = "checkpoint folder, or the folder of a run"
-    arguments.also_by_place(parser, "checkpoint", type=arguments.checkpoint, metavar="CHECKPOINT", help=about)
-    arguments.several(
-        parser,
-        "--data",
-        type=arguments.episodes,
-        required=True,
-        metavar="DIR",
-        help="folders of episodes, or sets (.json)",
-    )
-    arguments.add_limit(parser, 50, "episodes")
+    _add_checkpoint_and_episodes(parser, {"--data": "folders of episodes, or sets (.json)"}, "episodes")
     parser.add_argument(
         "--count", type=arguments.count, default=16, metavar="N", help="uniform actions per state (default: 16)"
     )
-    parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of what is drawn (default: 0)")
-    add_exclude(parser)
-    arguments.add_cache(parser)
-    parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all figures to this file")
     parser.set_defaults(run=run_action_sensitivity)
 
 
@@ -155,21 +142,26 @@ def _add_generalization(kinds: argparse._SubParsersAction) -> None:
         "generalization",
         help="compare a checkpoint with episodes that it has not seen",
         description="Print how far the policy's actions are from those of its training data and of other episodes, and "
-        "how well Q knows the returns of both. A large gap means that more episodes help more than more updates.",
+        "how well Q knows the returns of both: of the same tasks, so that a gap shows what it has learned by heart.",
     )
+    folders = {"--unseen": "folders of other episodes of the same tasks, or sets (.json)"}
+    _add_checkpoint_and_episodes(parser, folders, "episodes of each kind")
+    about = "folders of its training data, or sets (.json) (default: those that the run names)"
+    arguments.several(parser, "--data", type=arguments.episodes, metavar="DIR", help=about)
+    parser.set_defaults(run=run_generalization)
+
+
+def _add_checkpoint_and_episodes(parser: argparse.ArgumentParser, folders: Mapping[str, str], limited: str) -> None:
+    """A checkpoint, required options of folders (with their help), how many of the episodes, and where figures go."""
     about = "checkpoint folder, or the folder of a run"
     arguments.also_by_place(parser, "checkpoint", type=arguments.checkpoint, metavar="CHECKPOINT", help=about)
-    for option, required, words in (
-        ("--unseen", True, "folders of other episodes of the same tasks, or sets (.json)"),
-        ("--data", False, "folders of its training data, or sets (.json) (default: those that the run names)"),
-    ):
-        arguments.several(parser, option, type=arguments.episodes, required=required, metavar="DIR", help=words)
-    arguments.add_limit(parser, 50, "episodes of each kind")
-    parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of their choice (default: 0)")
+    for option, words in folders.items():
+        arguments.several(parser, option, type=arguments.episodes, required=True, metavar="DIR", help=words)
+    arguments.add_limit(parser, 50, limited)
+    parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of what is drawn (default: 0)")
     add_exclude(parser)
     arguments.add_cache(parser)
     parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all figures to this file")
-    parser.set_defaults(run=run_generalization)
 
 
 @begins_again
@@ -257,16 +249,19 @@ def run_generalization(options: argparse.Namespace) -> int:
     """`ptr analyze generalization`."""
     from rich.console import Console
 
-    from ptr_models.analysis.generalization import fit, fit_table, unseen_of
+    from ptr_models.analysis.generalization import fit, fit_table, split
     from ptr_models.inference.policy import Policy
-    from ptr_models.training.data import Bags, bags_of_run, limited, open_folders
+    from ptr_models.training.data import DATA, Bags, bags_of_run, limited, open_folders
 
     policy = Policy.load(options.checkpoint)
     checkpoint = policy.checkpoint
     found = {"cache": options.cache, "exclude": options.exclude, "goal_images": policy.by_goal_image}
-    bags = Bags(options.data) if options.data else bags_of_run(checkpoint.path.parent.parent)
+    run = checkpoint.path.parent.parent
+    if not options.data and not (run / DATA).is_file():
+        raise PtrError(f"{checkpoint.path} does not say what it was trained on; name its training data with --data")
+    bags = Bags(options.data) if options.data else bags_of_run(run)
     seen = open_folders([*bags.prior, *bags.target], policy.contract, inherited=bags.exclude, **found)
-    unseen = unseen_of(open_folders(options.unseen, policy.contract, **found), seen, checkpoint.tasks)
+    seen, unseen = split(seen, open_folders(options.unseen, policy.contract, **found), checkpoint.tasks)
     labelling = checkpoint.config.labelling if policy.has_values else None
     fits = {
         name: fit(policy, limited(data, options.limit, options.seed), labelling)

@@ -2,13 +2,14 @@
 """How well a policy fits episodes: those that it has learned from beside others that it has not seen.
 
 Losses of training are those of the training data. A Q-function that knows the returns of its own episodes much better
-than those of new ones has memorized scenes: more episodes help it more than more updates.
+than those of new ones has memorized scenes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -81,25 +82,33 @@ def fit(policy: BatchPolicy, data: Dataset, labelling: Labelling | None) -> Fit:
     )
 
 
-def unseen_of(data: Dataset, seen: Dataset, tasks: TaskTable) -> Dataset:
-    """The episodes of `data` that are not in `seen` and whose task a checkpoint knows.
+def split(seen: Dataset, others: Dataset, tasks: TaskTable) -> tuple[Dataset, Dataset]:
+    """The episodes of `seen` and of `others` to compare: of the same tasks, and those of `others` not in `seen`.
+
+    Episodes of `others` whose task the checkpoint does not know are left out. An episode is recognized by its name,
+    wherever it lies.
 
     Raises:
-        PtrError: there are none.
+        PtrError: one of the two would be empty.
     """
-    known = set(seen.paths)
-    keep = [path not in known for path in data.paths]
-    if not any(keep):
-        raise PtrError(f"all {len(data)} episodes of --unseen are training data; name others")
+    known = {Path(path).name for path in seen.paths}
+    keep = np.array([Path(path).name not in known for path in others.paths])
+    if not keep.any():
+        raise PtrError(f"all {len(others)} episodes of --unseen are training data; name others")
     unknown = ""
-    for index, task in enumerate(data.tasks):
+    for index, task in enumerate(others.tasks):
         try:
             tasks.vector(task)
         except TaskError as error:
             keep[index], unknown = False, str(error)
-    if not any(keep):
+    if not keep.any():
         raise PtrError(f"no episode of --unseen has a task that the checkpoint knows: {unknown}")
-    return data.select(keep)
+    unseen = others.select(keep)
+    wanted = {tasks.canonical(task) for task in unseen.tasks}
+    same = [tasks.canonical(task) in wanted for task in seen.tasks]
+    if not any(same):
+        raise PtrError(f"no training episode is of {', '.join(sorted(wanted))}, as those of --unseen are; name others")
+    return seen.select(same), unseen
 
 
 def fit_table(fits: Mapping[str, Fit]) -> Table:

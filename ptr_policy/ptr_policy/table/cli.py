@@ -4,11 +4,8 @@
 from __future__ import annotations
 
 import argparse
-import json
 import signal
 import time
-from collections.abc import Collection, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,15 +16,11 @@ from ptr_bringup.sim.names import teach_names
 from ptr_bringup.sim.operator import MANNERS
 from ptr_models.common import arguments
 from ptr_models.common.errors import PtrError
-from ptr_models.common.files import write_json
 from ptr_models.common.guidance import next_step, resumable
 from ptr_models.common.output_folder import locked, require_unused
 from ptr_models.common.plain_text import plain
-from ptr_models.contract import Contract
 from ptr_models.episodes.exclusion import Exclusion, absolute_patterns, add_exclude
 from ptr_models.episodes.reader import find_episodes
-from ptr_models.json_input import read_object
-from ptr_models.training.renamed_keys import present_assignment
 from ptr_models.training.settings import add_settings
 
 if TYPE_CHECKING:
@@ -38,9 +31,6 @@ if TYPE_CHECKING:
     from ptr_policy.table.methods import Method
     from ptr_policy.table.plan import TablePlan
 
-_GROWING = ("methods", "policies", "tasks", "seeds", "checkpoints")
-"""What later commands may add to the plan of a folder."""
-_KINDS: dict[str, type] = {"methods": list, "policies": dict, "tasks": dict, "seeds": list, "checkpoints": dict}
 DESCRIPTION = """\
 Make the result table of PTR: every method gets the same pre-training bags, the same demonstrations of the target
 tasks and the same trials. Each step is a separate command, whose output is in OUT/logs; after an interruption, run
@@ -191,6 +181,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 def _run(options: argparse.Namespace) -> int:
     from ptr_policy.table.external import require_loadable
     from ptr_policy.table.methods import METHODS
+    from ptr_policy.table.plan_file import with_existing
 
     console = Console()
     if options.list:
@@ -224,12 +215,14 @@ def _make(plan: TablePlan, console: Console) -> int:
     """Run the missing stages of a table, and show it."""
     from ptr_policy.stages import progress_bar, progress_text
     from ptr_policy.table.forecast import Forecast
+    from ptr_policy.table.plan_file import with_existing, write_plan
     from ptr_policy.table.report import write_report
 
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts background jobs with it ignored
-    write_plan(plan.out, plan.to_dict())
     current: list[Stage] = []
     with locked(plan.out), progress_bar(console) as progress:
+        plan = with_existing(plan)  # with what another command has added meanwhile
+        write_plan(plan.out, plan.to_dict())
         forecast = Forecast(plan)
         with resumable(lambda: f"{progress_text(*current[-1:])}; {forecast.text()}"):
             _run_stages(plan, console, progress, forecast, current)
@@ -394,58 +387,6 @@ def check_targets(plan: TablePlan) -> None:
     check_readable(targets, contract)
     warn_of_levels(targets, plan.level)
     warn_of_known_tasks(targets, plan.data, plan.exclude)
-
-
-def with_existing(plan: TablePlan, usual: Collection[str] = ()) -> TablePlan:
-    """The plan, added to that of its folder: methods, tasks, seeds and checkpoints of earlier commands stay.
-
-    Args:
-        usual: of `methods`, `tasks` and `seeds` those that no option names; the folder's are kept.
-    Raises:
-        PtrError: the folder belongs to another plan; the message names the first value that differs.
-    """
-    from ptr_policy.table.methods import Method, Recipe, methods
-
-    file = plan.out / "plan.json"
-    if not file.is_file():
-        return plan
-    stored = read_object(file, advice="choose another --out")
-    stored.setdefault("exclude", [])  # a table of an earlier version left nothing out
-    stored.setdefault("targets", {})  # and simulated all demonstrations
-    if wrong := next((key for key in _GROWING if not isinstance(stored.get(key, _KINDS[key]()), _KINDS[key])), None):
-        raise PtrError(f"{file} is damaged: {wrong} is {stored[wrong]!r}; choose another --out")
-    stored["settings"] = [present_assignment(setting) for setting in stored.get("settings", [])]
-    one = [camera.name for camera in Contract().cameras]
-    stored.setdefault("cameras", [] if stored.get("size") == "low_dim" else one)  # with one camera
-    new = json.loads(json.dumps(plan.to_dict()))
-    for name, address in new["policies"].items():
-        if (known := stored.get("policies", {}).get(name, address)) != address:
-            raise PtrError(f"{plan.out} holds trials of {name} = {known}, not {address}; choose another name")
-    for task, kitchen in new["tasks"].items() if "tasks" not in usual else ():
-        if (known := stored.get("tasks", {}).get(task, kitchen)) != kitchen:
-            raise PtrError(f"{plan.out} holds {task} in {known}, not in {kitchen}; choose another --out")
-    for key, value in new.items():
-        if key not in _GROWING and stored.get(key) != value:
-            raise PtrError(
-                f"{plan.out} holds a table with {key} = {stored.get(key)!r}, not {value!r}; choose another --out"
-            )
-    own = {key: () if key in usual and stored.get(key) else getattr(plan, key) for key in ("methods", "tasks", "seeds")}
-    names = stored.get("methods", ())
-    rows = [*(methods(names, plan.size) if names else ())]
-    rows += [Method(name, name, Recipe.EXTERNAL, None, address=it) for name, it in stored.get("policies", {}).items()]
-    return replace(
-        plan,
-        methods=tuple(dict.fromkeys((*rows, *own["methods"]))),
-        tasks=tuple((dict(stored.get("tasks", {})) | dict(own["tasks"])).items()),
-        seeds=tuple(dict.fromkeys((*stored.get("seeds", ()), *own["seeds"]))),
-        checkpoints={name: Path(it) for name, it in stored.get("checkpoints", {}).items()} | dict(plan.checkpoints),
-    )
-
-
-def write_plan(out: Path, plan: Mapping[str, object]) -> None:
-    """Store a plan in its folder."""
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "plan.json", plan)
 
 
 def _external(text: str) -> Method:

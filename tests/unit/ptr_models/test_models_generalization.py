@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -85,8 +86,10 @@ def test_the_command_shows_training_data_beside_unseen_episodes_of_known_tasks(
     assert "training data" in printed and "unseen" in printed and "Q and return: correlation" in printed
     found = json.loads((tmp_path / "fit.json").read_text())
     assert (found["training data"]["episodes"], found["unseen"]["episodes"]) == (4, 2)  # data.json names the former
-    assert main([*words, str(training_bags.prior[0])]) == 2
-    assert "all 4 episodes of --unseen are training data; name others" in capsys.readouterr().err
+    shutil.copytree(training_bags.prior[0], tmp_path / "copied")
+    for same in (training_bags.prior[0], tmp_path / "copied"):
+        assert main([*words, str(same)]) == 2
+        assert "all 4 episodes of --unseen are training data; name others" in capsys.readouterr().err
     assert main([*words, str(training_bags.target[0])]) == 2
     assert "has a task that the checkpoint knows: unknown task 'put_knife_in_pot'" in capsys.readouterr().err
 
@@ -100,3 +103,23 @@ def test_a_policy_without_values_has_no_line_about_q(
     assert main([*words, "--cache", str(training_bags.cache)]) == 0
     printed = capsys.readouterr().out
     assert "error of the mode: translation" in printed and "Q and return" not in printed
+
+
+def test_training_data_of_other_tasks_do_not_count(
+    trained: Path, training_bags: Bags, tmp_path: Path, make_episode: Callable[..., Path]
+) -> None:
+    make_episode(20, root=tmp_path / "carrots", task="put_carrot_in_pot")
+    words = ["analyze", "generalization", str(trained), "--unseen", str(tmp_path / "carrots")]
+    assert main([*words, "--cache", str(training_bags.cache), "--json", str(tmp_path / "fit.json")]) == 0
+    found = json.loads((tmp_path / "fit.json").read_text())
+    assert (found["training data"]["episodes"], found["unseen"]["episodes"]) == (2, 1)
+
+
+def test_a_checkpoint_without_its_run_needs_the_training_data(
+    trained: Path, training_bags: Bags, others: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = shutil.copytree(trained, tmp_path / "alone" / "checkpoint")
+    words = ["analyze", "generalization", str(alone), "--unseen", str(others), "--cache", str(training_bags.cache)]
+    assert main(words) == 2
+    assert "does not say what it was trained on; name its training data with --data" in capsys.readouterr().err
+    assert main([*words, "--data", str(training_bags.prior[0])]) == 0

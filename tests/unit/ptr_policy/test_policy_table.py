@@ -16,10 +16,10 @@ from ptr_bringup.sim.tasks import TARGET_TASKS
 from ptr_models.common.errors import PtrError
 from ptr_models.training.presets import preset
 from ptr_policy.stages import Stage
-from ptr_policy.table.cli import with_existing, write_plan
 from ptr_policy.table.forecast import Forecast, all_work
 from ptr_policy.table.methods import METHODS, Method, Recipe, methods
 from ptr_policy.table.plan import Budget, TablePlan, all_stages, read_trials
+from ptr_policy.table.plan_file import with_existing, write_plan
 from ptr_policy.table.report import caption, figure, markdown, read_rows, write_report
 
 TASKS = (("put_carrot_on_plate", "toykitchen_target1"), ("put_corn_in_pot", "toykitchen_target2"))
@@ -295,6 +295,59 @@ def test_methods_tasks_and_seeds_are_added_to_the_table_of_a_folder(plan: TableP
     assert both.checkpoints == {"ptr": folder}  # it is not pre-trained again
     kept = with_existing(added, usual=["methods", "tasks", "seeds"])
     assert (kept.methods, kept.tasks, kept.seeds) == (plan.methods, plan.tasks, plan.seeds)
+
+
+@pytest.mark.parametrize(
+    ("damage", "sentence"),
+    [
+        ({"methods": 5}, "methods is 5"),
+        ({"methods": ["gone"]}, "unknown method 'gone'"),
+        ({"policies": []}, "policies is"),
+        ({"policies": {"ptr": "lerobot:runs/act"}}, "ptr is the name of a method"),
+        ({"policies": {"../act": "lerobot:runs/act"}}, "no external policy"),
+        ({"tasks": None}, "tasks is None"),
+        ({"tasks": {"../x": ""}}, "task name '../x' is not usable"),
+        ({"tasks": {"put_carrot_on_plate": "nowhere"}}, "unknown kitchen 'nowhere'"),
+        ({"seeds": None}, "seeds is None"),
+        ({"seeds": ["0"]}, "seeds"),
+        ({"seeds": [-1]}, "a seed is -1"),
+        ({"checkpoints": {"ptr": 5}}, "checkpoints"),
+    ],
+)
+def test_a_damaged_plan_is_refused_in_one_sentence_that_names_the_file(
+    plan: TablePlan, damage: dict[str, object], sentence: str
+) -> None:
+    write_plan(plan.out, plan.to_dict() | damage)
+    with pytest.raises(PtrError, match=f"plan.json is damaged: .*{sentence}.*; choose another --out"):
+        with_existing(plan)
+
+
+def test_the_methods_of_an_earlier_version_s_folder_are_those_that_have_runs_there(plan: TablePlan) -> None:
+    old = {key: value for key, value in plan.to_dict().items() if key != "methods"}
+    write_plan(plan.out, old)
+    assert with_existing(plan, usual=["methods"]).methods == plan.methods
+    for name in ("ptr", "bc"):
+        checkpoint(plan.out / name / "pretraining-s0", 1000)
+    added = with_existing(dataclasses.replace(plan, methods=tuple(methods(["awr"]))))
+    assert [method.name for method in added.methods] == ["ptr", "bc", "awr"]
+    kept = with_existing(plan, usual=["methods"])
+    assert [method.name for method in kept.methods] == ["ptr", "bc"]
+
+
+def test_a_method_keeps_the_checkpoint_that_its_runs_started_from(plan: TablePlan, tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        checkpoint(tmp_path / name, 1000)
+    one, other = (dataclasses.replace(plan, checkpoints={"ptr": tmp_path / name}) for name in ("first", "second"))
+    write_plan(plan.out, one.to_dict())
+    assert with_existing(one).checkpoints == {"ptr": tmp_path / "first"}
+    with pytest.raises(PtrError, match="has ptr from .*first, not .*second; choose another --out"):
+        with_existing(other)
+    (tmp_path / "first").rename(tmp_path / "moved")
+    assert with_existing(dataclasses.replace(plan, checkpoints={"ptr": tmp_path / "moved"})).checkpoints
+    write_plan(plan.out, plan.to_dict())
+    checkpoint(plan.out / "ptr" / "pretraining-s0", 1000)
+    with pytest.raises(PtrError, match="has ptr from .*table/ptr, not .*second; choose another --out"):
+        with_existing(other)
 
 
 def test_what_is_left_out_is_left_out_of_the_pretraining_data_of_every_training(plan: TablePlan) -> None:

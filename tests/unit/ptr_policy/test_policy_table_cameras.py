@@ -20,9 +20,10 @@ from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.reader import find_episodes, read_episode
 from ptr_models.episodes.trajectory import Trajectory, write_episode
 from ptr_policy.stages import Stage
-from ptr_policy.table.cli import check_cameras, check_targets, plan_from, with_existing, write_plan
+from ptr_policy.table.cli import check_cameras, check_targets, plan_from
 from ptr_policy.table.judged import missing_trials
 from ptr_policy.table.plan import TablePlan, all_stages
+from ptr_policy.table.plan_file import with_existing, write_plan
 from ptr_policy.table.report import caption
 
 BOTH = ("over_shoulder", "wrist")

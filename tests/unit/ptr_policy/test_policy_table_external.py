@@ -17,12 +17,12 @@ from ptr_models import cli
 from ptr_models.common.errors import PtrError
 from ptr_policy.evaluation.protocol import Protocol
 from ptr_policy.evaluation.trials import Result, TrialFile
-from ptr_policy.table.cli import with_existing, write_plan
 from ptr_policy.table.external import external, require_loadable
 from ptr_policy.table.forecast import all_work
 from ptr_policy.table.judged import missing_trials, read_evaluations
 from ptr_policy.table.methods import methods
 from ptr_policy.table.plan import Budget, TablePlan, all_stages
+from ptr_policy.table.plan_file import with_existing, write_plan
 from ptr_policy.table.report import read_rows, write_report
 
 CORN, CARROT = ("put_corn_in_pot", "toykitchen_target2"), ("put_carrot_on_plate", "toykitchen_target1")

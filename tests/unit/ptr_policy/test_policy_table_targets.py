@@ -24,10 +24,11 @@ from ptr_models.episodes.trajectory import Trajectory, write_episode
 from ptr_policy.evaluation.checkpoints import Checkpoint, seal
 from ptr_policy.evaluation.protocol import Protocol
 from ptr_policy.evaluation.trials import Result, TrialFile
-from ptr_policy.table.cli import check_targets, plan_from, with_existing, write_plan
+from ptr_policy.table.cli import check_targets, plan_from
 from ptr_policy.table.forecast import all_work
 from ptr_policy.table.judged import OWN_CHOICE, missing_trials, read_evaluations, unmatched_policies
 from ptr_policy.table.plan import TablePlan, all_stages
+from ptr_policy.table.plan_file import with_existing, write_plan
 from ptr_policy.table.report import read_rows, write_report
 
 TOWEL = "fold_towel"
