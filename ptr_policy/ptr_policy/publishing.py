@@ -56,6 +56,11 @@ def _latex_row(cells: Sequence[str]) -> str:
     return " & ".join("".join(_SPECIAL.get(letter, letter) for letter in cell) for cell in cells) + r" \\"
 
 
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    return "\n".join(f"| {' | '.join(line)} |" for line in (head, ["---"] * len(head), *rows))
+
+
 def percent(interval: tuple[float, float]) -> str:
     """An interval of rates as text."""
     low, high = interval

@@ -204,6 +204,10 @@ def _combine(options: argparse.Namespace, console: Console) -> int:
     """Write the table of other tables' results."""
     from ptr_policy.table.combined import write_combined
 
+    idle = [name for name in ("data", "methods", "tasks", "seeds", "policies", "checkpoint") if getattr(options, name)]
+    if idle:
+        option = {"tasks": "task", "seeds": "seed", "policies": "policy"}.get(idle[0], idle[0])
+        raise PtrError(f"--results shows all of its files and trains nothing; leave out --{option}")
     if (options.out / "plan.json").is_file():
         raise PtrError(f"{options.out} holds a table; choose another --out for the combined one")
     console.print(plain(write_combined(options.results, options.out), newlines=True), markup=False, soft_wrap=True)

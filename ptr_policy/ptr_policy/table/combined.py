@@ -21,14 +21,14 @@ from ptr_models.input_limits import MAX_JSON_BYTES
 from ptr_models.json_input import parse_json
 from ptr_models.typed_values import require_range, require_types
 from ptr_policy.evaluation.comparison import holm
-from ptr_policy.publishing import percent, success_figure, write_table
+from ptr_policy.publishing import markdown_table, percent, success_figure, write_table
 from ptr_policy.table.methods import METHODS, Method, Recipe
 from ptr_policy.table.report import Cell, Count, Row, bars_of
 
 OURS = "ptr"
 """The method that the others are compared with; without it, the first one."""
-_SAME = ("size", "level", "manner", "pretraining", "finetuning", "demonstrations")
-"""Settings that differ between results only for a reason, which the caption gives."""
+_OWN = ("policy", "trained", "trials")
+"""Settings that every policy trained elsewhere has for itself, or that the counts show."""
 
 
 @dataclass(frozen=True)
@@ -72,26 +72,29 @@ class Lead:
 
 
 def read_results(files: Sequence[Path]) -> tuple[list[Row], list[str]]:
-    """The rows of some files in the order of the talk, and the settings in which their entries differ, in words.
+    """The rows of some files in the order of the talk, and in words how their entries differ.
 
     Raises:
-        PtrError: a file is no list of results, or two entries are of the same trials.
+        PtrError: a file is no list of results, or a cell has the same trials or two best decodings.
     """
     entries: dict[tuple[str, str, int, str], Entry] = {}
+    best: set[tuple[str, str, int]] = set()
     settings: dict[str, set[str]] = {}
     for file in files:
         for index, found in enumerate(_list(file)):
             entry = _entry(found, f"{file}, entry {index}")
-            key = (entry.method, entry.task, entry.seed, entry.decoding)
+            cell = (entry.method, entry.task, entry.seed)
+            about = f"{entry.method}, {entry.task}, seed {entry.seed}"
+            key = (*cell, entry.decoding)
             if key in entries:
-                method, task, seed, decoding = key
-                raise PtrError(f"{file} repeats {method}, {task}, seed {seed}, {decoding}; give each result once")
+                raise PtrError(f"{file} repeats {about}, {entry.decoding}; give each result once")
+            if entry.best_in_validation and cell in best:
+                raise PtrError(f"{file} has another best decoding of {about}; give the results of one run of it")
             entries[key] = entry
-            said = found.get("settings")
-            for name, value in said.items() if isinstance(said, dict) else ():
-                if name in _SAME:
-                    settings.setdefault(name, set()).add(str(value))
-    differing = [f"{name} is {' or '.join(sorted(values))}" for name, values in settings.items() if len(values) > 1]
+            if entry.best_in_validation:
+                best.add(cell)
+            for name, value in _conditions(found).items():
+                settings.setdefault(name, set()).add(value)
     known = {method.name: method for method in METHODS}
     names = [*known, *dict.fromkeys(entry.method for entry in entries.values() if entry.method not in known)]
     rows = [
@@ -99,12 +102,35 @@ def read_results(files: Sequence[Path]) -> tuple[list[Row], list[str]]:
         for name in names
         if (of_method := [entry for entry in entries.values() if entry.method == name])
     ]
-    return rows, differing
+    differing = [f"{name} is {' or '.join(sorted(values))}" for name, values in settings.items() if len(values) > 1]
+    return rows, differing + _incomplete(rows)
+
+
+def _conditions(found: Mapping[str, Any]) -> dict[str, str]:
+    """The settings of an entry, and who judged it, by name."""
+    said = found.get("settings")
+    settings = {str(name): value for name, value in said.items() if name not in _OWN} if isinstance(said, dict) else {}
+    if "kitchen" in settings:
+        settings[f"kitchen of {found['task']}"] = settings.pop("kitchen")
+    if "judge" in found:
+        settings["judge"] = found["judge"]
+    return {name: str(value) for name, value in settings.items()}
+
+
+def _incomplete(rows: Sequence[Row]) -> list[str]:
+    """The runs that lack a task, which weigh as much as the others."""
+    tasks = {cell.task for row in rows for cell in row.cells}
+    return [
+        f"{row.method.title}, seed {seed} lacks {', '.join(sorted(lacking))}"
+        for row in rows
+        for seed in sorted({cell.seed for cell in row.cells})
+        if (lacking := tasks - {cell.task for cell in row.cells if cell.seed == seed and cell.is_best})
+    ]
 
 
 def leads(rows: Sequence[Row]) -> dict[str, Lead]:
     """The lead of PTR (or else of the first row) over each other method, by the other's name."""
-    ours = next((row for row in rows if row.method.name == OURS), rows[0])
+    ours = _ours(rows)
     made = {row.method.name: _lead(ours, row) for row in rows if row is not ours}
     found = {name: lead for name, lead in made.items() if lead is not None}
     tested = [name for name, lead in found.items() if lead.p is not None]
@@ -114,13 +140,19 @@ def leads(rows: Sequence[Row]) -> dict[str, Lead]:
     return found
 
 
-def combined_lines(rows: Sequence[Row]) -> list[list[str]]:
-    """Head and lines of the table."""
+def _ours(rows: Sequence[Row]) -> Row:
+    return next((row for row in rows if row.method.name == OURS), rows[0])
+
+
+def combined_lines(rows: Sequence[Row], over: Mapping[str, Lead]) -> list[list[str]]:
+    """Head and lines of the table.
+
+    Args:
+        over: leads, by the other method's name.
+    """
     tasks = list(dict.fromkeys(cell.task for row in rows for cell in row.cells))
-    over = leads(rows)
-    ours = next((row for row in rows if row.method.name == OURS), rows[0])
     head = ["method", *(task.replace("_", " ") for task in tasks), "runs", "mean", "95 %", "by the mode"]
-    lines = [[*head, f"lead of {ours.method.title} in points"]]
+    lines = [[*head, f"lead of {_ours(rows).method.title} in points"]]
     for row in rows:
         rates = row.runs
         mode = row.of(best=False)
@@ -141,20 +173,20 @@ def combined_lines(rows: Sequence[Row]) -> list[list[str]]:
 def write_combined(files: Sequence[Path], out: Path) -> str:
     """Write the table of some results into a folder, as of `ptr table`; returns it as Markdown."""
     rows, differing = read_results(files)
-    lines = combined_lines(rows)
+    over = leads(rows)
+    head, *lines = combined_lines(rows, over)
     out.mkdir(parents=True, exist_ok=True)
     caption = (
-        "Successes of all trials, and over runs (one per seed) the mean with its interval (Student's t; with one run "
-        "Wilson's over its trials). Each cell chooses actions as did best in its validation scenes; one column has the "
-        "mode. Leads are paired by seed, p by Holm over all comparisons."
+        "Successes of all trials, and over runs (one per seed) the mean with its interval (Student's t; Wilson's over "
+        "all trials if there is one run, or all are equal). Each cell chooses actions as did best in its validation "
+        "scenes; one column has the mode. Leads are paired by seed, p by Holm over all comparisons."
     )
     caption += f" The results differ: {'; '.join(differing)}." if differing else ""
-    text = "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], ["---"] * len(lines[0]), *lines[1:]])
-    text += f"\n\n{caption}\n"
+    text = f"{markdown_table(head, lines)}\n\n{caption}\n"
     write_atomically(out / "table.md", text, durable=False)
-    write_table(out / "table", lines[0], lines[1:])
-    save_for_papers(success_figure(bars_of(rows), "success in simulation, 95 % interval over runs"), out / "table.png")
-    write_json(out / "table.json", [_as_json(row, leads(rows).get(row.method.name)) for row in rows])
+    write_table(out / "table", head, lines)
+    save_for_papers(success_figure(bars_of(rows), "success with 95 % interval"), out / "table.png")
+    write_json(out / "table.json", [_as_json(row, over.get(row.method.name)) for row in rows])
     return text
 
 
@@ -169,12 +201,12 @@ def _list(file: Path) -> list[dict[str, Any]]:
 
 
 def _entry(found: Mapping[str, Any], where: str) -> Entry:
-    names = ("method", "task", "seed", "trials", "successes", "decoding")
+    names = tuple(Entry.__dataclass_fields__)
     absent = [name for name in names if name not in found]
     if absent:
         raise PtrError(f"{where} has no {absent[0]!r}; give a results.json of `ptr table`")
     try:
-        return Entry(**{name: found[name] for name in names}, best_in_validation=found.get("best_in_validation", False))
+        return Entry(**{name: found[name] for name in names})
     except PtrError as error:
         raise PtrError(f"{where}: {error}") from error
 

@@ -24,7 +24,7 @@ from ptr_models.training.runs import chosen_checkpoint, latest_checkpoint
 from ptr_models.viewing.clips import clips
 from ptr_policy.evaluation.findings import Evaluation
 from ptr_policy.evaluation.statistics import wilson_interval
-from ptr_policy.publishing import SUFFIXES, Bar, percent, success_figure, write_table
+from ptr_policy.publishing import SUFFIXES, Bar, markdown_table, percent, success_figure, write_table
 from ptr_policy.table.judged import Judged, Key, judged_cells, missing_trials, read_evaluations
 from ptr_policy.table.methods import REAL_TRIALS, Method, Recipe
 from ptr_policy.table.plan import MODE, OWN, TablePlan, best_decoding, read_trials
@@ -259,9 +259,7 @@ def _trials_text(plan: TablePlan) -> str:
 
 def markdown(plan: TablePlan, rows: Sequence[Row]) -> str:
     """One line per method, one column per task, and the sums with the interval."""
-    head = _head(plan)
-    lines = [head, ["---"] * len(head), *(_cells(plan, row) for row in rows)]
-    return "\n".join([*(f"| {' | '.join(line)} |" for line in lines), "", caption(plan)]) + "\n"
+    return f"{markdown_table(_head(plan), [_cells(plan, row) for row in rows])}\n\n{caption(plan)}\n"
 
 
 def bars_of(rows: Sequence[Row], with_real_arm: bool = False) -> list[Bar]:

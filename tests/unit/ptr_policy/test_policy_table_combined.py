@@ -11,6 +11,7 @@ import pytest
 
 from ptr_models.cli import main
 from ptr_models.common.errors import PtrError
+from ptr_policy.publishing import markdown_table
 from ptr_policy.table.combined import combined_lines, leads, read_results
 
 PLATE, POT = "put_carrot_on_plate", "put_corn_in_pot"
@@ -63,7 +64,8 @@ def test_a_cell_counts_with_its_best_decoding_and_the_mode_has_a_column(tmp_path
         entry("bc", 0, 15, decoding="sample_gripper"),
         entry("bc", 0, 10, POT),
     ]
-    head, line = combined_lines(read_results([written(tmp_path, *entries)])[0])
+    rows, _ = read_results([written(tmp_path, *entries)])
+    head, line = combined_lines(rows, leads(rows))
     assert dict(zip(head, line, strict=True)) == {
         "method": "BC (fine-tune)",
         "put carrot on plate": "15/20",
@@ -84,9 +86,46 @@ def test_the_command_writes_the_files_of_a_table(tmp_path: Path, capsys: pytest.
     names = {"table.md", "table.csv", "table.tex", "table.png", "table.pdf", "table.svg", "table.json"}
     assert {path.name for path in (tmp_path / "both").iterdir()} == names
     assert "| my_policy | 7/20 | 1 | 35 % |" in (tmp_path / "both" / "table.md").read_text()
+    assert main(["table", "--results", str(one), "--seed", "3", "--out", str(tmp_path / "both")]) == 2
+    assert "--results shows all of its files and trains nothing; leave out --seed" in capsys.readouterr().err
     (tmp_path / "a" / "plan.json").write_text("{}")
     assert main(["table", "--results", str(other), "--out", str(tmp_path / "a")]) == 2
     assert "holds a table; choose another --out" in capsys.readouterr().err
+
+
+def test_methods_without_a_common_seed_have_no_lead(tmp_path: Path) -> None:
+    rows, _ = read_results([written(tmp_path, entry("ptr", 1, 20), entry("bc", 2, 10))])
+    assert leads(rows) == {}
+
+
+def test_differences_that_are_equal_up_to_rounding_prove_nothing(tmp_path: Path) -> None:
+    counts = (("ptr", 1, 3), ("ptr", 2, 2), ("bc", 1, 2), ("bc", 2, 1))
+    entries = [entry(method, seed, successes, trials=10) for method, seed, successes in counts]
+    assert str(leads(read_results([written(tmp_path, *entries)])[0])["bc"]) == "+10"
+
+
+def test_a_small_p_is_a_bound(tmp_path: Path) -> None:
+    counts = [entry("ptr", seed, 20) for seed in range(5)] + [entry("bc", seed, seed % 2) for seed in range(5)]
+    assert str(leads(read_results([written(tmp_path, *counts)])[0])["bc"]).endswith("), p < 0.001")
+
+
+def test_what_differs_beside_the_method_is_named(tmp_path: Path) -> None:
+    one = entry("ptr", 0, 20, settings={"kitchen": "toykitchen1", "set": [], "cameras": ["wrist"]}, judge="person")
+    other = entry("bc", 0, 20, settings={"kitchen": "toykitchen2", "set": ["batch_size=8"], "policy": "elsewhere"})
+    _, differing = read_results([written(tmp_path, one, other | {"judge": "simulator"}, entry("bc", 0, 1, POT))])
+    assert "judge is person or simulator" in differing and "set is ['batch_size=8'] or []" in differing
+    assert f"kitchen of {PLATE} is toykitchen1 or toykitchen2" in differing
+    assert f"PTR, seed 0 lacks {POT}" in differing
+    assert not any("policy" in item or "cameras" in item for item in differing)
+
+
+def test_a_cell_has_one_best_decoding(tmp_path: Path) -> None:
+    files = [
+        written(tmp_path / str(index), entry("ptr", 0, 20, decoding=decoding))
+        for index, decoding in enumerate(("mode", "argmax_q"))
+    ]
+    with pytest.raises(PtrError, match="another best decoding of ptr, put_carrot_on_plate, seed 0"):
+        read_results(files)
 
 
 def test_the_same_trials_are_not_counted_twice(tmp_path: Path) -> None:
@@ -116,5 +155,5 @@ def test_the_table_of_the_results_page_is_that_of_the_committed_results() -> Non
     root = Path(__file__).parents[3]
     rows, _ = read_results([root / "docs" / "results" / "table_low_dim.json"])
     page = (root / "docs" / "explanation" / "results.md").read_text(encoding="utf-8")
-    for line in combined_lines(rows):
-        assert f"| {' | '.join(line)} |" in page
+    head, *lines = combined_lines(rows, leads(rows))
+    assert markdown_table(head, lines) in page
