@@ -107,14 +107,30 @@ def test_images_are_exported_as_large_as_they_were_recorded(tmp_path: Path) -> N
 
 def test_smaller_images_are_those_that_training_would_see(tmp_path: Path) -> None:
     write_bag(tmp_path / "bags", size=(96, 128))
-    export_lerobot([tmp_path / "bags"], tmp_path / "set", dataclasses.replace(ALONE, image_size=(48, 64)))
-    assert info_of(tmp_path / "set")["features"]["observation.images.over_shoulder"]["shape"] == [48, 64, 3]
-    small = dataclasses.replace(Contract(), cameras=(Camera("over_shoulder", 48, 64),))
+    export_lerobot([tmp_path / "bags"], tmp_path / "set", dataclasses.replace(ALONE, image_size=(72, 96)))
+    assert info_of(tmp_path / "set")["features"]["observation.images.over_shoulder"]["shape"] == [72, 96, 3]
+    assert json.loads((tmp_path / "set" / "meta" / "ptr.json").read_text())["image_size"] == "96x72"
+    small = dataclasses.replace(Contract(), cameras=(Camera("over_shoulder", 72, 96),))
     seen = read_episode(tmp_path / "bags" / "episode_0000", small).images["over_shoulder"]
     path = next((tmp_path / "set" / "videos").rglob("*.mp4"))
     frame = next(video.decode(path, 0.0, np.zeros(1), 5))
-    assert frame.shape == (48, 64, 3)
-    assert np.abs(frame[..., ::-1].astype(int) - seen[0]).mean() < 2 * CODEC_ERROR  # edges are sharper
+    assert frame.shape == (72, 96, 3)
+    assert np.abs(frame[..., ::-1].astype(int) - seen[0]).mean() < CODEC_ERROR
+
+
+@pytest.mark.parametrize(
+    ("size", "sentence"),
+    [
+        ((48, 64), "images of 64x48 pixels are smaller than the 64x64 that policies see of camera over_shoulder"),
+        ((96, 160), "over_shoulder was recorded with 128x96 pixels, fewer than the wanted 160x96"),
+    ],
+)
+def test_images_are_neither_enlarged_nor_made_smaller_than_policies_see(
+    tmp_path: Path, size: tuple[int, int], sentence: str
+) -> None:
+    write_bag(tmp_path / "bags", size=(96, 128))
+    with pytest.raises(EpisodeError, match=sentence):
+        export_lerobot([tmp_path / "bags"], tmp_path / "set", dataclasses.replace(ALONE, image_size=size))
 
 
 def video_size(dataset: Path) -> tuple[int, int]:

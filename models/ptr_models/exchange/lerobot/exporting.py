@@ -19,7 +19,6 @@ from typing import Any
 from ptr_models import __version__
 from ptr_models.common.errors import PtrError
 from ptr_models.common.output_folder import locked
-from ptr_models.contract import Contract
 from ptr_models.episodes import pool
 from ptr_models.episodes.episode_discovery import Stamp, find_bags
 from ptr_models.episodes.errors import EpisodeError
@@ -31,6 +30,7 @@ from ptr_models.exchange.lerobot.assembly import Assembly
 from ptr_models.exchange.lerobot.layout import UnwritableError, full
 from ptr_models.exchange.lerobot.staging import EPISODE, ROWS, Plan, Staged, stage
 from ptr_models.exchange.lerobot.video import Encoding
+from ptr_models.input_limits import MAX_IMAGE_SIDE
 from ptr_models.provenance import installed_versions, source_commit
 
 _STAGED, _DATASET = "staged", "dataset"
@@ -99,7 +99,15 @@ def _plan(found: dict[str, Stamp], options: Options) -> Plan:
             f"{path} has a control rate of {contract.control_rate:g} Hz; LeRobot knows whole frames per second only"
         )
     cameras = options.cameras if options.cameras is not None else tuple(item.name for item in contract.cameras)
-    return Plan(contract, cameras, options.encoding, options.image_size)
+    plan = Plan(contract, cameras, options.encoding, options.image_size)
+    height, width = options.image_size or (MAX_IMAGE_SIDE, MAX_IMAGE_SIDE)
+    for camera in plan.sampled.cameras:
+        if height < camera.height or width < camera.width:
+            raise EpisodeError(
+                f"images of {width}x{height} pixels are smaller than the {camera.width}x{camera.height} that policies "
+                f"see of camera {camera.name}; choose at least that size"
+            )
+    return plan
 
 
 def _stage_all(
@@ -166,18 +174,20 @@ def _assemble(staged: Sequence[Path], folder: Path, plan: Plan, account: Exporte
             account.left_out.append((Path(episode.metadata.episode_id), reason))
             continue
         assembly.append(episode)
-    assembly.close(_provenance(plan.contract, account))
+    assembly.close(_provenance(plan, account))
     account.episodes, account.steps = assembly.episodes, assembly.frames
 
 
-def _provenance(contract: Contract, account: Exported) -> dict[str, Any]:
+def _provenance(plan: Plan, account: Exported) -> dict[str, Any]:
+    size, frame = plan.image_size, plan.contract.frame
     return {
         "written_by": f"ptr_models {__version__}",
         "commit": source_commit() or "",
         "versions": installed_versions(),
-        "contract": contract.to_dict(),
+        "contract": plan.contract.to_dict(),
+        "image_size": "as recorded" if size is None else f"{size[1]}x{size[0]}",
         "meaning": "An action is the displacement of the commanded end effector during its step, along the axes of "
-        f"{contract.frame}, and the gripper commanded at its end; roll, pitch and yaw are fixed-axis XYZ. Angles of "
+        f"{frame}, and the gripper commanded at its end; roll, pitch and yaw are fixed-axis XYZ. Angles of "
         "the state are relative to the gripper pointing straight down.",
         "left_out": [{"bag": path.name, "reason": reason} for path, reason in account.left_out[:1000]],
     }

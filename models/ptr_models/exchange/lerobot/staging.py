@@ -205,6 +205,11 @@ class _Frames:
         if recorded is None:
             raise EpisodeError(f"the first image of camera {name} is no JPEG or PNG")
         self._recorded, self.size = recorded, size or recorded
+        if self.size[0] > recorded[0] or self.size[1] > recorded[1]:
+            raise EpisodeError(
+                f"camera {name} was recorded with {recorded[1]}x{recorded[0]} pixels, fewer than the wanted "
+                f"{self.size[1]}x{self.size[0]}"
+            )
         self.counts, self.counted = np.zeros((3, 256), np.int64), 0
 
     def __iter__(self) -> Iterator[video.Image]:
