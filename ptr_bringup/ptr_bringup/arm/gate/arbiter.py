@@ -197,7 +197,7 @@ class Arbiter:
         """Refuse all policies while more than one sends commands: it is unknown which one is right."""
         self._policies = {one: until for one, until in self._policies.items() if now <= until}
         if command.deadman:
-            self._policies[sender] = now + self._patience(command)
+            self._policies[sender] = now + self._timeout_of(command)
         else:
             self._policies.pop(sender, None)
         if not command.deadman or len(self._policies) < 2:
@@ -221,13 +221,13 @@ class Arbiter:
         """Switch to a mode in which no source is in command."""
         self.command, self._previous, self._kind, self.mode = None, None, None, mode
 
-    def _patience(self, command: Command) -> float:
+    def _timeout_of(self, command: Command) -> float:
         """s after a command's arrival until its source has fallen silent; no command is cut short."""
         return max(self._timing.command_timeout, command.valid_for)
 
     def check_timeout(self, now: float) -> None:
         """Hold if the source in command has fallen silent."""
-        if self.command is not None and now - self._arrival > self._patience(self.command):
+        if self.command is not None and now - self._arrival > self._timeout_of(self.command):
             self._awaits_release = self._kind is Kind.HUMAN
             self._deactivate(Mode.HOLD)
 
