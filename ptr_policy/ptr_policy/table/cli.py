@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from ptr_policy.table.methods import Method
     from ptr_policy.table.plan import TablePlan
 
+_DESTINATIONS = {"task": "tasks", "seed": "seeds", "policy": "policies", "trials-from": "trials_from"}
+"""Attributes of options that are named otherwise."""
 DESCRIPTION = """\
 Make the result table of PTR: every method gets the same pre-training bags, the same demonstrations of the target
 tasks and the same trials. Each step is a separate command, whose output is in OUT/logs; after an interruption, run
@@ -204,10 +206,9 @@ def _combine(options: argparse.Namespace, console: Console) -> int:
     """Write the table of other tables' results."""
     from ptr_policy.table.combined import write_combined
 
-    idle = [name for name in ("data", "methods", "tasks", "seeds", "policies", "checkpoint") if getattr(options, name)]
-    if idle:
-        option = {"tasks": "task", "seeds": "seed", "policies": "policy"}.get(idle[0], idle[0])
-        raise PtrError(f"--results shows all of its files and trains nothing; leave out --{option}")
+    for name in ("data", "methods", "task", "target", "seed", "policy", "checkpoint", "trials-from"):
+        if getattr(options, _DESTINATIONS.get(name, name)):
+            raise PtrError(f"--results shows all of its files and trains nothing; leave out --{name}")
     if (options.out / "plan.json").is_file():
         raise PtrError(f"{options.out} holds a table; choose another --out for the combined one")
     console.print(plain(write_combined(options.results, options.out), newlines=True), markup=False, soft_wrap=True)
