@@ -3,17 +3,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import cv2
 import numpy as np
 import pytest
+from bridge_sample import SAMPLE, needs_sample
 
 from ptr_bringup.camera.health import Health, Problem
 from ptr_models.common.image_checks import broken_off
 from ptr_models.common.jpeg import encode
 
-SAMPLE = Path(__file__).resolve().parents[4] / "shared" / "data" / "bridge_sample"
 RATE = 30.0
 
 
@@ -146,7 +144,7 @@ def test_only_a_lower_end_of_one_middle_grey_is_broken_off(fill: int, lines: int
     assert broken_off(small) is torn
 
 
-@pytest.mark.skipif(not SAMPLE.is_dir(), reason=f"the Bridge sample is not at {SAMPLE}")
+@needs_sample
 def test_of_the_images_of_real_episodes_only_the_black_ones_raise_an_alarm() -> None:
     """WidowX episodes as they lie in the records; where a setup lacked a camera, Bridge has black images of it."""
     content = next(SAMPLE.glob("*.tfrecord-*")).read_bytes()

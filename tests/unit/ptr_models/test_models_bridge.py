@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bridge_sample import SAMPLE, needs_sample
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose
@@ -25,10 +25,6 @@ from ptr_models.episodes.importing.tfrecord import masked_crc, parse_example, re
 from ptr_models.episodes.reader import find_episodes, read_episode, read_metadata
 from ptr_models.episodes.trajectory import encode_jpeg
 from ptr_models.episodes.writer import BagWriter
-
-BESIDE = Path(__file__).resolve().parents[4] / "shared" / "data" / "bridge_sample"
-SAMPLE = Path(os.environ.get("PTR_BRIDGE_SAMPLE", BESIDE))
-needs_sample = pytest.mark.skipif(not SAMPLE.is_dir(), reason=f"the Bridge sample is not at {SAMPLE}")
 
 
 def frame(record: bytes) -> bytes:

@@ -14,6 +14,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+from bridge_sample import SAMPLE, needs_sample
 from numpy.testing import assert_array_equal
 
 from ptr_models.cli import main
@@ -26,9 +27,6 @@ from ptr_models.episodes.reader import find_episodes, read_episode, read_metadat
 from ptr_models.episodes.trajectory import encode_jpeg
 from ptr_models.episodes.writer import BagWriter
 
-BESIDE = Path(__file__).resolve().parents[4] / "shared" / "data" / "bridge_sample"
-SAMPLE = Path(os.environ.get("PTR_BRIDGE_SAMPLE", BESIDE))
-needs_sample = pytest.mark.skipif(not SAMPLE.is_dir(), reason=f"the Bridge sample is not at {SAMPLE}")
 NEW, OLD = "2022-03-04_10-20-30", "2021-07-22_23-59-59"
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bridge_sample import SAMPLE, needs_sample
 from numpy.testing import assert_allclose
 
 from ptr_models.cli import main
@@ -32,9 +33,6 @@ from lerobot_sets import (
 
 from ptr_models.exchange.exporting import Exported  # noqa: E402
 from ptr_models.exchange.lerobot.exporting import export_lerobot  # noqa: E402
-
-BESIDE = Path(__file__).resolve().parents[4] / "shared" / "data" / "bridge_sample"
-SAMPLE = Path(os.environ.get("PTR_BRIDGE_SAMPLE", BESIDE))
 
 
 def test_the_commands_say_what_they_did(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -61,7 +59,7 @@ def test_without_the_extra_a_sentence_says_what_to_install(
 # --- the real ones ---------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not SAMPLE.is_dir(), reason=f"the Bridge sample is not at {SAMPLE}")
+@needs_sample
 def test_the_bridge_sample_goes_there_and_back(tmp_path: Path) -> None:
     assert main(["import", "bridge", str(SAMPLE), "--out", str(tmp_path / "bags")]) == 0
     account = export_lerobot([tmp_path / "bags"], tmp_path / "set", ALONE)

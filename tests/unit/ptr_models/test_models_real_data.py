@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bridge_sample import SAMPLE, needs_sample
 from numpy.testing import assert_allclose
 
 from ptr_models.cli import main
 from ptr_models.contract import Contract
 from ptr_models.replay import Sampler, open_episodes
 
-SAMPLE = Path(__file__).resolve().parents[4] / "shared" / "data" / "bridge_sample"
-pytestmark = pytest.mark.skipif(not SAMPLE.is_dir(), reason=f"the Bridge sample is not at {SAMPLE}")
+pytestmark = needs_sample
 QUICK = ["schedule.log_every=1", "batch_size=16", "algorithm.bc_steps=0"]
 
 

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from bridge_sample import SAMPLE, needs_sample
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -23,9 +23,6 @@ from ptr_models.episodes.importing.tfrecord import parse_example, read_records, 
 from ptr_models.episodes.reader import find_episodes, read_episode
 from ptr_models.exchange.rlds import Options, export_rlds
 
-BESIDE = Path(__file__).resolve().parents[4] / "shared" / "data" / "bridge_sample"
-SAMPLE = Path(os.environ.get("PTR_BRIDGE_SAMPLE", BESIDE))
-needs_sample = pytest.mark.skipif(not SAMPLE.is_dir(), reason=f"the Bridge sample is not at {SAMPLE}")
 Make = Callable[..., Path]
 
 
