@@ -28,7 +28,7 @@ from ptr_bringup.arm.gate.limits import Limits, limit_pose
 from ptr_bringup.arm.model import kinematics
 from ptr_bringup.arm.model.inverse_kinematics import inverse
 from ptr_bringup.arm.model.kinematics import advance
-from ptr_bringup.arm.types import JointState
+from ptr_bringup.arm.types import JointMeasurement
 
 NEUTRAL = np.array([-0.13192235, -0.76238847, 0.44485444, -0.01994175, 1.7564081, -0.15953401])
 START = np.array([0.0, 0.02201199, 0.18310092, 0.0, 1.36568341, 0.0])
@@ -69,7 +69,7 @@ def ticks(count: int) -> Iterable[tuple[Any, ...]]:
             angle = 0.3 * k
             twist = np.array([0.1 * np.cos(angle), 0.1 * np.sin(angle), 0.0, 0.0, 0.0, 0.3 * np.sin(angle)])
             core.command(Kind.POLICY, Command(now, "policy", twist, 1.0), now)
-        yield core, now, JointState(now, joints, np.zeros(6), np.zeros(6), kinematics.FINGER_OPEN)
+        yield core, now, JointMeasurement(now, joints, np.zeros(6), np.zeros(6), kinematics.FINGER_OPEN)
         joints = core.joints.copy()
 
 

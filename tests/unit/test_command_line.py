@@ -35,8 +35,8 @@ WITHOUT_VALUE = (
     argparse._SubParsersAction,
     argparse._VersionAction,
 )
-FREE = {"by", "note", "exclude", "names", "name", "camera", "source", "operator", "policy", "target", "instruction"}
-FREE |= {"package_or_file", "rest", "robot"}
+FREE = {"annotator", "note", "exclude", "names", "name", "camera", "source", "operator", "policy", "target"}
+FREE |= {"instruction", "package_or_file", "rest", "robot"}
 """Arguments whose words are the user's own, or are looked up where a robot or a launch file is."""
 
 

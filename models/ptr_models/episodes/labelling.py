@@ -58,13 +58,13 @@ def take_back(path: Path | str) -> EpisodeMetadata:
 
 
 def edit_task(
-    path: Path | str, task: str | None, instruction: str | None, by: str = "", note: str = ""
+    path: Path | str, task: str | None, instruction: str | None, annotator: str = "", note: str = ""
 ) -> EpisodeMetadata:
     """Correct the task or the instruction of an episode. The recorded ones stay in its bag and in `extra`.
 
     Args:
         task, instruction: None: unchanged.
-        by, note: who made the change, and why; stored in the history `task_edits`.
+        annotator, note: who made the change, and why; stored in the history `task_edits`.
     Raises:
         EpisodeError: the name is not usable, or the episode cannot be read or written.
     """
@@ -76,7 +76,7 @@ def edit_task(
     )
     if wanted == (metadata.task, metadata.instruction):
         return metadata
-    return _write(folder, metadata.edited(TaskEdit(*wanted, time.time_ns(), by, note)))
+    return _write(folder, metadata.edited(TaskEdit(*wanted, time.time_ns(), annotator, note)))
 
 
 def _write(folder: Path, metadata: EpisodeMetadata) -> EpisodeMetadata:
@@ -105,7 +105,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument("--task", type=arguments.any_task, metavar="NAME", help="the task that they actually show")
     parser.add_argument("--instruction", metavar="TEXT", help="the task in free words; an empty text removes it")
     parser.add_argument("--score", type=arguments.share, metavar="0..1", help="grade between 0 and 1")
-    parser.add_argument("--by", default="", metavar="NAME", help="who judges (default: the user's name)")
+    parser.add_argument("--annotator", "--by", default="", metavar="NAME", help="who judges (default: the user's name)")
     parser.add_argument("--note", default="", metavar="TEXT", help="one sentence")
     parser.set_defaults(run=_run)
 
@@ -123,10 +123,10 @@ def _run(options: argparse.Namespace) -> int:
         if options.outcome == UNDO:
             metadata = take_back(path)
         elif options.outcome != KEEP:
-            label = Label(options.outcome, time.time_ns(), options.by or _user(), options.score, options.note)
+            label = Label(options.outcome, time.time_ns(), options.annotator or _user(), options.score, options.note)
             metadata = relabel(path, label)
         if edits:
-            metadata = edit_task(path, options.task, options.instruction, options.by or _user(), options.note)
+            metadata = edit_task(path, options.task, options.instruction, options.annotator or _user(), options.note)
         name, task = plain(metadata.episode_id), plain(metadata.task)
         told = f' "{plain(metadata.instruction)}"' if metadata.instruction else ""
         count = len(metadata.labels)

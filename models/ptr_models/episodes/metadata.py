@@ -36,7 +36,7 @@ class Label:
 
     outcome: str
     stamp_ns: int
-    by: str = ""
+    annotator: str = ""
     score: float | None = None
     note: str = ""
 
@@ -53,7 +53,7 @@ class TaskEdit:
     task: str
     instruction: str
     stamp_ns: int
-    by: str = ""
+    annotator: str = ""
     note: str = ""
 
     def __post_init__(self) -> None:
@@ -191,7 +191,8 @@ def processor_use_of(metadata: EpisodeMetadata) -> float | None:
 
 
 def _entries(kind: type[Entry], rows: Sequence[dict[str, Any]], what: str) -> tuple[Entry, ...]:
-    """The entries of a history; unknown keys are refused."""
+    """The entries of a history; unknown keys are refused. The annotator's key used to be `by`."""
+    rows = [{"annotator" if name == "by" else name: value for name, value in values.items()} for values in rows]
     known = [item.name for item in dataclasses.fields(kind)]  # type: ignore[arg-type]
     for index, values in enumerate(rows):
         for name in values:

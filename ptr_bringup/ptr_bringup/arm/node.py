@@ -127,10 +127,10 @@ class ArmNode(RunnableNode, Node):
 
     def _publish_diagnostics(self) -> None:
         health = self._driver.health(self._ros_now())
-        level = DiagnosticStatus.OK if health.well else DiagnosticStatus.ERROR
+        level = DiagnosticStatus.OK if health.ok else DiagnosticStatus.ERROR
         loop = self._statistics.figures() | {"scheduling": self._scheduling, "commands": str(self._commands)}
         values = health.values | {"mode": self._gate.arbiter.mode.name} | loop
-        status = DiagnosticStatus(level=level, name=prefixed(self, "arm"), message=health.summary)
+        status = DiagnosticStatus(level=level, name=prefixed(self, "arm"), message=health.message)
         status.values = [KeyValue(key=key, value=value) for key, value in values.items()]
         array = DiagnosticArray(status=[status])
         array.header.stamp = self.get_clock().now().to_msg()

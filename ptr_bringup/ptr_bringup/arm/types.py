@@ -16,7 +16,7 @@ _TURNS, _STROKE = 4.0 * np.pi, 1.0
 
 
 @dataclass(frozen=True)
-class JointState:
+class JointMeasurement:
     """What the driver measured.
 
     Attributes:
@@ -58,7 +58,7 @@ class ArmStatus:
     source: str
     measured: Pose
     commanded: Pose
-    joints: JointState
+    joints: JointMeasurement
     gripper: float
     gripper_commanded: float
 

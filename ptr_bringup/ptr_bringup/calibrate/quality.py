@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from ptr_bringup.calibrate.errors import CalibrationError
-from ptr_bringup.camera.health import Health
+from ptr_bringup.camera.health import CameraHealth
 from ptr_models.common.jpeg import decode
 
 MIN_IMAGES = 10
@@ -72,7 +72,7 @@ def judge(images: Sequence[tuple[float, bytes]], wanted_rate: float | None, sett
     times = np.array([taken for taken, _ in images])
     periods = np.diff(times)
     wanted_rate = wanted_rate or round(1.0 / max(float(np.median(periods)), 1e-3), 1)
-    health = Health(wanted_rate, noisy=False)
+    health = CameraHealth(wanted_rate, noisy=False)
     useless = [health.arrived(taken, jpeg) for taken, jpeg in images]
     whole = [jpeg for (_, jpeg), problem in zip(images, useless, strict=True) if problem is None]
     grays = [gray for jpeg in whole if (gray := decode(jpeg, cv2.IMREAD_GRAYSCALE)) is not None]

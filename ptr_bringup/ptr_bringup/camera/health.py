@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Health of a camera: detects missing, frozen, torn, dark and slow images.
 
-`Health` decides for a camera, `ptr_policy.server.image_guard.ImageGuard` for the policy server, and
+`CameraHealth` decides for a camera, `ptr_policy.server.image_guard.ImageGuard` for the policy server, and
 `ptr_models.episodes.bag_audit` for episodes. The thresholds of all three are in `ptr_models.common.image_checks`.
 
 | problem | meaning | criterion |
@@ -70,7 +70,7 @@ class Report:
     detail: str
 
 
-class Health:
+class CameraHealth:
     """Checks the images of one camera.
 
     Args:

@@ -16,7 +16,7 @@ from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import CompressedImage, JointState
 
-from ptr_bringup.camera.health import Health
+from ptr_bringup.camera.health import CameraHealth
 from ptr_bringup.camera.reports import diagnostic
 from ptr_bringup.ros.names import prefix
 from ptr_bringup.ros.node import RunnableNode, run
@@ -35,7 +35,7 @@ class CameraMonitor(RunnableNode, Node):
         noisy = declare(self, "noisy", True, "two images are never identical; false for a simulated camera")
         self._simulated, self._processor_use = not noisy, ProcessorUse()
         self._prefix = prefix(self.get_namespace())
-        self._health = {name: Health(self._asked, noisy) for name in names}
+        self._health = {name: CameraHealth(self._asked, noisy) for name in names}
         self._joints: np.ndarray | None = None
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         for name, health in self._health.items():
@@ -46,7 +46,7 @@ class CameraMonitor(RunnableNode, Node):
         self.create_subscription(JointState, "joint_states", self._on_joints, qos_profile_sensor_data)
         self.create_timer(1.0, self._report)
 
-    def _on_image(self, health: Health, message: CompressedImage) -> None:
+    def _on_image(self, health: CameraHealth, message: CompressedImage) -> None:
         health.arrived(seconds(message.header.stamp), bytes(message.data), self._joints)
 
     def _on_joints(self, message: JointState) -> None:

@@ -18,7 +18,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage
 
 from ptr_bringup.camera.calibration import camera_info, camera_pose
 from ptr_bringup.camera.capture import CaptureThread
-from ptr_bringup.camera.health import Health, Problem
+from ptr_bringup.camera.health import CameraHealth, Problem
 from ptr_bringup.camera.mounting import declare_mounting, mounting_message
 from ptr_bringup.camera.opening import is_device, open_source
 from ptr_bringup.camera.reports import diagnostic, settings_message
@@ -58,7 +58,7 @@ class Camera(RunnableNode, LifecycleNode):
         self._settings_topic = self.create_publisher(CameraSettings, f"{topic}/settings", LATCHED)
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self._is_device = is_device(self._source_name)
-        self._health, self._processor_use = Health(self._requested.rate, noisy=self._is_device), ProcessorUse()
+        self._health, self._processor_use = CameraHealth(self._requested.rate, noisy=self._is_device), ProcessorUse()
         self._lock = threading.Lock()  # the health is updated by the capture thread and read by the timer
         self._capture = CaptureThread(self._open, self._is_device, self._on_image, self._tell, self._end)
         self._source: Source | None = None

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from ptr_bringup.arm.gate.arbiter import Command, Kind
 from ptr_bringup.arm.gate.gate import Gate
 from ptr_bringup.arm.model.kinematics import Pose, finger_from_gripper, state_from_pose
-from ptr_bringup.arm.types import JointState, MoveReport
+from ptr_bringup.arm.types import JointMeasurement, MoveReport
 from ptr_bringup.sim.cameras import OVER_SHOULDER
 from ptr_bringup.sim.world import Appearance, Variation, World
 
@@ -139,7 +139,7 @@ class SimulatedRobot:
 
     def _tick(self) -> MoveReport | None:
         world = self.world
-        measured = JointState(
+        measured = JointMeasurement(
             self._now, world.joint_positions, world.joint_velocities, world.joint_efforts[:6], world.finger
         )
         output = self._gate.tick(self._now, measured)

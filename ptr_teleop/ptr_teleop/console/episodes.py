@@ -118,9 +118,9 @@ class EpisodeLibrary:
             discarding.restore(self._root() / name)
         return f"{name} is restored"
 
-    def relabel(self, name: str, outcome: str, score: float | None, note: str, by: str) -> str:
+    def relabel(self, name: str, outcome: str, score: float | None, note: str, annotator: str) -> str:
         """Relabel an episode, like `ptr label`."""
-        label = Label(outcome, time.time_ns(), by, score, note)
+        label = Label(outcome, time.time_ns(), annotator, score, note)
         with self._lock:
             labelling.relabel(self.find(name), label)
         return f"{name} is now labeled {outcome}"

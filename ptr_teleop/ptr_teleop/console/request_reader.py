@@ -155,7 +155,7 @@ def _judge_trial(fields: dict[str, Any]) -> JudgeTrial:
     reason = _text(fields, "reason", NOTE, "").strip()
     if outcome in ("partial", "invalid") and not reason:
         raise RequestError(f"a trial that is {outcome} needs a reason; give it in a few words")
-    return JudgeTrial(outcome, score, reason, _text(fields, "by", OPERATOR, "").strip())
+    return JudgeTrial(outcome, score, reason, _text(fields, "annotator", OPERATOR, "").strip())
 
 
 def _truth(fields: dict[str, Any], name: str) -> bool:

@@ -134,13 +134,13 @@ class JudgeTrial:
         outcome: success, failure, partial or invalid (the trial is repeated).
         score: 0..1 for the outcome `partial`, otherwise None.
         reason: required for `partial` and `invalid`.
-        by: who judges.
+        annotator: who judges.
     """
 
     outcome: str
     score: float | None
     reason: str
-    by: str
+    annotator: str
 
 
 Request = (

@@ -187,7 +187,7 @@ class RosRobot:
             outcome=request.outcome,
             score=_score(request),
             reason=request.reason,
-            annotator=request.by or self._operator,
+            annotator=request.annotator or self._operator,
         )
         return await ask(self._label_trial, label, TIMEOUT)
 

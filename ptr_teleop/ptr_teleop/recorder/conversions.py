@@ -12,7 +12,7 @@ from sensor_msgs.msg import CameraInfo
 from ptr_bringup.ros.time import nanoseconds, stamp_from_nanoseconds
 from ptr_msgs.msg import ArmCommand, EpisodeEvent, EpisodeStatus, ObjectStates, StreamHealth
 from ptr_teleop.recorder.episode import CommandTiming, Event, State
-from ptr_teleop.recorder.health import Health
+from ptr_teleop.recorder.health import StreamStatus
 from ptr_teleop.recorder.recorder import GIGABYTE, RecorderCore
 
 
@@ -70,7 +70,7 @@ def status_message(core: RecorderCore, now: int, goal: int, directory: str, free
     return status
 
 
-def _health_message(health: Health) -> StreamHealth:
+def _health_message(health: StreamStatus) -> StreamHealth:
     return StreamHealth(
         topic=health.topic,
         required=health.required,

@@ -19,7 +19,7 @@ PUBLISHER_TIMEOUT = 1.0
 
 
 @dataclass(frozen=True)
-class Health:
+class StreamStatus:
     """Health of one stream: the fields of StreamHealth."""
 
     topic: str
@@ -77,9 +77,9 @@ class StreamMonitor:
         """True if no message arrived in the last STALLED seconds."""
         return not self.received or self.received < now - int(STALLED * 1e9)
 
-    def health(self, now: int) -> Health:
+    def health(self, now: int) -> StreamStatus:
         """Health of the stream."""
-        return Health(
+        return StreamStatus(
             topic=self.stream.topic,
             required=self.stream.required,
             stalled=self.stream.required and self.silent(now),
@@ -123,7 +123,7 @@ class StreamWatch:
         """Lost messages of this episode by topic, for topics that lost any."""
         return {topic: one.lost for topic, one in self._monitors.items() if one.lost}
 
-    def health(self, now: int) -> list[Health]:
+    def health(self, now: int) -> list[StreamStatus]:
         """Health of every stream."""
         return [monitor.health(now) for monitor in self._monitors.values()]
 

@@ -33,7 +33,7 @@ from ptr_teleop.recorder.episode import (
     episode_id,
 )
 from ptr_teleop.recorder.folder import EpisodeFolder
-from ptr_teleop.recorder.health import STALLED, Health, StreamWatch
+from ptr_teleop.recorder.health import STALLED, StreamStatus, StreamWatch
 from ptr_teleop.recorder.streams import COMMANDS, EVENTS, Stream
 
 PRELUDE = 0.3  # s before the start, in which arrived messages belong to the first observation
@@ -144,7 +144,7 @@ class RecorderCore:
         stamp, data = self._latest.get((topic, _ANY_PUBLISHER), (0, None))
         return None if max_age is not None and now - stamp > max_age * 1e9 else data
 
-    def health(self, now: int) -> list[Health]:
+    def health(self, now: int) -> list[StreamStatus]:
         """Health of every stream."""
         return self._watch.health(now)
 
@@ -170,7 +170,7 @@ class RecorderCore:
         return metadata
 
     def stop(
-        self, save: bool, outcome: str, now: int, score: float | None = None, note: str = "", by: str = ""
+        self, save: bool, outcome: str, now: int, score: float | None = None, note: str = "", annotator: str = ""
     ) -> tuple[Path, Event]:
         """End the episode: label and keep it, or move it to `discarded`. Returns its folder and the stop event.
 
@@ -188,7 +188,7 @@ class RecorderCore:
             raise RecorderError(f"the score is {score:g}; give a number between 0 and 1")
         metadata = self._ended(self.metadata, now)
         if outcome != "unlabelled" or note:
-            metadata = metadata.labelled(Label(outcome, now, by or metadata.operator, score, note))
+            metadata = metadata.labelled(Label(outcome, now, annotator or metadata.operator, score, note))
         event = self._record(now, "stop", f"{'saved' if save else 'discarded'} as {outcome}", self._interval.end(now))
         if self._writer is None:
             raise RecorderError(self.message)

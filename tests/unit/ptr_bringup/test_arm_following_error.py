@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from ptr_bringup.arm.gate.following_error import FollowingErrorMonitor, FollowingStatus
-from ptr_bringup.arm.types import JointState
+from ptr_bringup.arm.types import JointMeasurement
 
 TICK = 0.02
 
@@ -18,7 +18,7 @@ def watch(commanded: list[float], measured: list[float], noise: float = 1e-4) ->
     for tick, (command, position) in enumerate(zip(commanded, measured, strict=True)):
         joints = np.zeros((2, 6))
         joints[:, 0] = command, position
-        state = JointState(tick * TICK, joints[1], np.zeros(6), noise * rng.standard_normal(6), 0.03)
+        state = JointMeasurement(tick * TICK, joints[1], np.zeros(6), noise * rng.standard_normal(6), 0.03)
         verdicts.append(follow.update(joints[0], state, tick * TICK))
     return verdicts
 

@@ -14,7 +14,7 @@ from ptr_bringup.arm.gate.arbiter import Arbiter, Command, Kind, Mode, Timing
 from ptr_bringup.arm.gate.gate import Gate
 from ptr_bringup.arm.gate.limits import Limits, Reason
 from ptr_bringup.arm.model import kinematics
-from ptr_bringup.arm.types import JointState, Output
+from ptr_bringup.arm.types import JointMeasurement, Output
 from ptr_models.common import rotations
 
 START = np.array([0.0, 0.02201199, 0.18310092, 0.0, 1.36568341, 0.0])
@@ -33,8 +33,8 @@ class Rig:
         self.outputs: list[Output] = []
         self.run(self.period)
 
-    def state(self) -> JointState:
-        return JointState(self.now, self.joints, np.zeros(6), np.zeros(6), self.finger)
+    def state(self) -> JointMeasurement:
+        return JointMeasurement(self.now, self.joints, np.zeros(6), np.zeros(6), self.finger)
 
     def tick(self) -> Output:
         self.now += self.period
@@ -102,7 +102,7 @@ def test_an_arm_that_lags_is_commanded_from_where_it_was_sent_not_from_where_it_
     for tick in range(15):
         rig.now += rig.period
         crawling = START + [0.0025 * tick, 0.0, 0.0, 0.0, 0.0, 0.0]  # half as fast as it is told to
-        lagging = JointState(rig.now, crawling, np.zeros(6), np.zeros(6), rig.finger)
+        lagging = JointMeasurement(rig.now, crawling, np.zeros(6), np.zeros(6), rig.finger)
         rig.core.tick(rig.now, lagging)
     assert rig.core.target.position - begin == pytest.approx([0.0, 0.02, 0.0], abs=1e-9)
 
@@ -221,7 +221,7 @@ def test_an_arm_that_was_moved_by_hand_is_not_pulled_back() -> None:
     elsewhere = rig.joints.copy()
     for _ in range(20):
         rig.now += rig.period
-        output = rig.core.tick(rig.now, JointState(rig.now, elsewhere, np.zeros(6), np.zeros(6), rig.finger))
+        output = rig.core.tick(rig.now, JointMeasurement(rig.now, elsewhere, np.zeros(6), np.zeros(6), rig.finger))
         if output.notice:
             break
     assert "0.60 rad" in output.notice
@@ -310,7 +310,7 @@ def test_joint_states_that_repeat_themselves_hold_the_arm_within_300_ms() -> Non
         rig.now += rig.period
         if k % 10 == 0:
             rig.send()
-        output = rig.core.tick(rig.now, JointState(rig.now, frozen, np.zeros(6), np.zeros(6), rig.finger))
+        output = rig.core.tick(rig.now, JointMeasurement(rig.now, frozen, np.zeros(6), np.zeros(6), rig.finger))
         moved = rig.now if (rig.core.joints != before).any() else moved
     assert 0.1 < moved - began < 0.3
     assert output.events == () or Reason.STATE_TIMEOUT in output.events[0].reason
@@ -329,7 +329,7 @@ def test_an_arm_that_does_not_follow_is_not_commanded_away_but_may_come_back() -
         rig.now += rig.period
         if k % 10 == 0:
             rig.send()
-        state = JointState(rig.now, measured + rng.normal(0, 1e-4, 6), np.zeros(6), np.zeros(6), rig.finger)
+        state = JointMeasurement(rig.now, measured + rng.normal(0, 1e-4, 6), np.zeros(6), np.zeros(6), rig.finger)
         rig.outputs.append(rig.core.tick(rig.now, state))
         moved = rig.now if (rig.core.joints != before).any() else moved
     assert 0.1 < moved - began < 0.3
@@ -340,7 +340,7 @@ def test_an_arm_that_does_not_follow_is_not_commanded_away_but_may_come_back() -
         rig.now += rig.period
         if k == 0:
             rig.send(twist=-LEFT)
-        rig.core.tick(rig.now, JointState(rig.now, measured, np.zeros(6), np.ones(6) * k, rig.finger))
+        rig.core.tick(rig.now, JointMeasurement(rig.now, measured, np.zeros(6), np.ones(6) * k, rig.finger))
     assert np.abs(rig.core.joints - measured).max() < behind
 
 

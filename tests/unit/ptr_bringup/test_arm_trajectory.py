@@ -14,7 +14,7 @@ from ptr_bringup.arm.gate.limits import Limits, Reason
 from ptr_bringup.arm.model import kinematics
 from ptr_bringup.arm.model.kinematics import Pose
 from ptr_bringup.arm.motion.trajectory import NAMED_JOINTS, MoveError, minimum_jerk, plan_to_name, plan_to_pose
-from ptr_bringup.arm.types import JointState, MoveReport
+from ptr_bringup.arm.types import JointMeasurement, MoveReport
 from ptr_models.common import rotations
 from ptr_models.common.rotations import DEFAULT_ROTATION
 
@@ -111,7 +111,7 @@ class Rig:
 
     def tick(self) -> MoveReport | None:
         self.now += 0.02
-        state = JointState(self.now, self.joints, np.zeros(6), np.zeros(6), self.finger)
+        state = JointMeasurement(self.now, self.joints, np.zeros(6), np.zeros(6), self.finger)
         output = self.core.tick(self.now, state)
         self.joints, self.finger = output.joints.copy(), kinematics.finger_from_gripper(output.gripper)
         self.reasons |= {event.reason for event in output.events}
@@ -170,7 +170,7 @@ def follow_half(rig: Rig) -> MoveReport:
     while report is None or not report.done:
         rig.now += 0.02
         measured = START + 0.5 * (rig.core.joints - START)
-        report = rig.core.tick(rig.now, JointState(rig.now, measured, np.zeros(6), np.zeros(6), rig.finger)).move
+        report = rig.core.tick(rig.now, JointMeasurement(rig.now, measured, np.zeros(6), np.zeros(6), rig.finger)).move
     return report
 
 
@@ -189,7 +189,7 @@ def test_a_move_ends_when_no_joint_moves() -> None:
     while report is None or not report.done:
         rig.now += 0.02
         efforts = efforts + 0.1
-        report = rig.core.tick(rig.now, JointState(rig.now, START, np.zeros(6), efforts, rig.finger)).move
+        report = rig.core.tick(rig.now, JointMeasurement(rig.now, START, np.zeros(6), efforts, rig.finger)).move
     assert not report.success
     assert "no joint moves" in report.message
     assert report.progress < 0.8
@@ -201,7 +201,7 @@ def test_a_move_waits_two_seconds_for_joint_states(gap: float, success: bool) ->
     rig.core.move_to_pose(down(0.35, 0.1, 0.1), 1.0, 0.0, rig.now)
     for _ in range(20):
         rig.tick()
-    old = JointState(rig.now, rig.joints, np.zeros(6), np.zeros(6), rig.finger)
+    old = JointMeasurement(rig.now, rig.joints, np.zeros(6), np.zeros(6), rig.finger)
     report, held = None, None
     while rig.now < old.stamp + gap and not (report and report.done):
         rig.now += 0.02

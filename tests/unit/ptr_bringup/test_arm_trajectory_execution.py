@@ -9,7 +9,7 @@ import pytest
 from ptr_bringup.arm.model.kinematics import FINGER_CLOSED, FINGER_OPEN, forward
 from ptr_bringup.arm.motion.trajectory import NAMED_JOINTS, Move
 from ptr_bringup.arm.motion.trajectory_execution import TrajectoryExecution
-from ptr_bringup.arm.types import JointState
+from ptr_bringup.arm.types import JointMeasurement
 
 START = NAMED_JOINTS["start"]
 
@@ -18,7 +18,7 @@ def end_of_move(wanted: float, finger: float, seconds: float = 10.0):
     """The report some seconds after a move that began where it ends; the finger is where it is, in m."""
     run = TrajectoryExecution(Move(np.array([START, START]), 0.5, wanted, forward(START)))
     run.advance(0.5 + seconds)
-    return run.arrival(forward(START), JointState(0.0, START, np.zeros(6), np.zeros(6), finger))
+    return run.arrival(forward(START), JointMeasurement(0.0, START, np.zeros(6), np.zeros(6), finger))
 
 
 def test_a_gripper_that_did_not_open_is_no_success() -> None:

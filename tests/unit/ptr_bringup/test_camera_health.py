@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from bridge_sample import SAMPLE, needs_sample
 
-from ptr_bringup.camera.health import Health, Problem
+from ptr_bringup.camera.health import CameraHealth, Problem
 from ptr_models.common.image_checks import broken_off
 from ptr_models.common.jpeg import encode
 
@@ -24,9 +24,9 @@ def scene(seed: int, brightness: float = 1.0) -> bytes:
     return encode(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), 90)
 
 
-def watched(images, rate: float = RATE, noisy: bool = True, joints=None) -> tuple[Health, list[Problem | None]]:
+def watched(images, rate: float = RATE, noisy: bool = True, joints=None) -> tuple[CameraHealth, list[Problem | None]]:
     """A camera after some images, one per period, with the problem of each."""
-    health = Health(RATE, noisy)
+    health = CameraHealth(RATE, noisy)
     health.start(0.0)
     said = [
         health.arrived((k + 1) / rate, jpeg, None if joints is None else joints[k]) for k, jpeg in enumerate(images)
@@ -103,7 +103,7 @@ def test_nothing_for_half_a_second_is_missing_and_not_also_slow() -> None:
 
 
 def test_a_camera_that_never_gave_an_image_is_missing() -> None:
-    health = Health(RATE, noisy=True)
+    health = CameraHealth(RATE, noisy=True)
     health.start(100.0)
     assert health.report(100.2).problems == ()
     assert health.report(100.6).problems == (Problem.MISSING,)
@@ -119,7 +119,7 @@ def test_a_slow_camera_is_slow_and_not_missing() -> None:
 
 
 def test_a_camera_that_is_slow_on_purpose_is_not_missing_between_its_images() -> None:
-    health = Health(1.0, noisy=True)
+    health = CameraHealth(1.0, noisy=True)
     health.start(0.0)
     for k in range(5):
         assert health.arrived(k + 1.0, scene(k)) is None
@@ -127,7 +127,7 @@ def test_a_camera_that_is_slow_on_purpose_is_not_missing_between_its_images() ->
 
 
 def test_images_that_did_not_come_are_counted() -> None:
-    health = Health(RATE, noisy=True)
+    health = CameraHealth(RATE, noisy=True)
     for k in (0, 1, 2, 5, 6, 10):
         health.arrived(k / RATE, scene(k))
     assert health.report(0.34).lost == 2 + 3
@@ -150,7 +150,7 @@ def test_of_the_images_of_real_episodes_only_the_black_ones_raise_an_alarm() -> 
     content = next(SAMPLE.glob("*.tfrecord-*")).read_bytes()
     images = [b"\xff\xd8\xff" + part for part in content.split(b"\xff\xd8\xff")[1:]]
     images = [part[: part.rindex(b"\xff\xd9") + 2] for part in images]
-    health, found = Health(RATE, noisy=False), []
+    health, found = CameraHealth(RATE, noisy=False), []
     for k, jpeg in enumerate(images):
         assert health.arrived(0.3 * k, jpeg) is None  # far enough apart that each one is decoded
         found.append(set(health.report(0.3 * k).problems) - {Problem.SLOW})
@@ -163,7 +163,7 @@ def test_the_images_of_the_simulator_raise_no_alarm() -> None:
     world_of = pytest.importorskip("ptr_bringup.sim.world").World
     for kitchen, task in (("toykitchen1", "put_carrot_on_plate"), ("toykitchen2", "put_carrot_on_plate")):
         world = world_of(kitchen, task)
-        health = Health(RATE, noisy=False)
+        health = CameraHealth(RATE, noisy=False)
         for seed in range(3):
             world.reset(seed)
             jpeg = encode(cv2.cvtColor(world.render(320, 240), cv2.COLOR_RGB2BGR), 90)

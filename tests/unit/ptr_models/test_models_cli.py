@@ -176,7 +176,7 @@ def test_label_sets_the_outcome_and_keeps_the_history(
     metadata = read_metadata(folder)
     assert (metadata.outcome, metadata.score) == ("partial", 0.5)
     assert [label.outcome for label in metadata.labels] == ["success", "partial"]
-    assert metadata.labels[0].by == "anna"
+    assert metadata.labels[0].annotator == "anna"
     capsys.readouterr()
     assert cli.main(["label", "success", str(folder), "--score", "7"]) == 2
     assert capsys.readouterr().err == "error: argument --score: 0 to 1 is needed, not 7; see ptr label --help\n"

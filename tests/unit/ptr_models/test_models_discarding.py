@@ -118,7 +118,7 @@ def test_task_and_instruction_are_edited_with_a_history(
         ("put_knife_in_pot", "put the knife into the pot"),
     ]
     first, second = metadata.task_edits
-    assert (first.by, first.note) == ("Ada", "it was the knife")
+    assert (first.annotator, first.note) == ("Ada", "it was the knife")
     assert 0 < first.stamp_ns < second.stamp_ns
     assert (metadata.extra["recorded_task"], metadata.extra["recorded_instruction"]) == (
         "put_carrot_in_pot",

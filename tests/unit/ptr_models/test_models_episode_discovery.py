@@ -143,5 +143,7 @@ def test_an_unknown_key_in_a_label_is_named_with_those_that_are_known(make_episo
     values = json.loads(label.read_text())
     values["labels"] = [{"outcome": "success", "stamp_ns": 1, "mood": "good"}]
     label.write_text(json.dumps(values))
-    with pytest.raises(EpisodeError, match="label 0 has the unknown key 'mood'; known: outcome, stamp_ns, by, score"):
+    with pytest.raises(
+        EpisodeError, match="label 0 has the unknown key 'mood'; known: outcome, stamp_ns, annotator, score"
+    ):
         read_metadata(label.parent)

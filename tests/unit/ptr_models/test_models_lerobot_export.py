@@ -66,7 +66,7 @@ def test_an_export_has_the_files_and_columns_of_a_v3_data_set(tmp_path: Path) ->
 
 
 def test_there_and_back_keeps_actions_states_images_and_labels(tmp_path: Path) -> None:
-    label = Label("failure", 5, by="anna", score=0.25, note="dropped it: ü")
+    label = Label("failure", 5, annotator="anna", score=0.25, note="dropped it: ü")
     for seed in range(2):
         write_bag(
             tmp_path / "bags",

@@ -81,8 +81,18 @@ def test_a_label_becomes_the_outcome_and_the_history_stays() -> None:
     metadata = EpisodeMetadata("e", "t", outcome="success", labels=(Label("success", 1, "operator"),))
     relabelled = metadata.labelled(Label("failure", 2, "reviewer", score=0.25))
     assert (relabelled.outcome, relabelled.score) == ("failure", 0.25)
-    assert [label.by for label in relabelled.labels] == ["operator", "reviewer"]
+    assert [label.annotator for label in relabelled.labels] == ["operator", "reviewer"]
     assert EpisodeMetadata.from_json(relabelled.to_json()) == relabelled
+
+
+def test_who_labelled_is_read_from_episodes_recorded_when_the_key_was_by() -> None:
+    values = json.loads(EpisodeMetadata("e", "t").to_json())
+    values["labels"] = [{"outcome": "failure", "stamp_ns": 1, "by": "Ada", "score": None, "note": ""}]
+    values["task_edits"] = [{"task": "u", "instruction": "", "stamp_ns": 2, "by": "Bea", "note": ""}]
+    metadata = EpisodeMetadata.from_json(json.dumps(values))
+    assert (metadata.labels[0].annotator, metadata.task_edits[0].annotator) == ("Ada", "Bea")
+    written = json.loads(metadata.to_json())
+    assert (written["labels"][0]["annotator"], written["task_edits"][0]["annotator"]) == ("Ada", "Bea")
 
 
 def test_keys_of_a_newer_version_are_kept_as_extras() -> None:

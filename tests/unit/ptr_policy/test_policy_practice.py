@@ -166,7 +166,7 @@ def test_a_trial_is_a_bag_that_says_who_acted_and_who_judged(run: Path, tmp_path
     episode = read_episode(tmp_path / "practice_00000", Contract())
     about = episode.metadata
     assert (about.kind, about.task, about.outcome, about.operator) == ("trial", PUT, "failure", "policy")
-    assert (about.device, about.labels[0].by) == ("step_00000002", "simulator")
+    assert (about.device, about.labels[0].annotator) == ("step_00000002", "simulator")
     assert len(episode) == made.steps == 4
     assert read_made(tmp_path) == [made]
 

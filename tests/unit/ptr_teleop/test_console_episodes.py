@@ -75,7 +75,7 @@ def test_a_judgment_is_added_and_taken_back(root: Path, library: EpisodeLibrary)
     library.relabel("episode_2", "partial", 0.5, "it slipped", "Bea")
     assert listed(library)["episode_2"][0] == "partial"
     newest = read_metadata(root / "episode_2").labels[-1]
-    assert (newest.score, newest.note, newest.by) == (0.5, "it slipped", "Bea")
+    assert (newest.score, newest.note, newest.annotator) == (0.5, "it slipped", "Bea")
     library.undo("episode_2")
     library.undo("episode_2")
     assert listed(library)["episode_2"][0] == "unlabelled"

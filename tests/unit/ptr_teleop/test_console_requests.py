@@ -39,7 +39,7 @@ JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
 )
 NAMES = ["id", "request", "task", "operator", "save", "outcome", "score", "note", "episode", "device", "on", "reason"]
-FIELDS = st.sampled_from([*NAMES, "by"])
+FIELDS = st.sampled_from([*NAMES, "annotator"])
 
 
 def ask(**fields: object) -> Request:
@@ -58,7 +58,7 @@ def test_requests_are_read_field_by_field() -> None:
     assert (ask(request="torque", on=False), ask(request="reboot_motors")) == (SetTorque(False), RebootMotors())
     assert (ask(request="ready"), ask(request="undo_judgment")) == (SceneReady(), UndoJudgment())
     assert ask(request="next_scene") == NextScene()
-    judged = ask(request="judge", outcome="partial", score=0.5, reason=" lifted, then fell ", by="Ada")
+    judged = ask(request="judge", outcome="partial", score=0.5, reason=" lifted, then fell ", annotator="Ada")
     assert judged == JudgeTrial("partial", 0.5, "lifted, then fell", "Ada")
     assert parse_request('{"id": 7, "request": "stop"}')[0] == 7
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ptr_bringup.arm.model.kinematics import Array
 from ptr_bringup.arm.motors.readings import Motors
-from ptr_bringup.arm.types import JointState
+from ptr_bringup.arm.types import JointMeasurement
 
 MAX_JOINTS = 64
 """Joint states with more joints are ignored: they are not from an arm."""
@@ -25,17 +25,17 @@ class Topic(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Health:
+class DriverHealth:
     """Health of the driver.
 
     Attributes:
-        well: False if it can't move the arm or doesn't know where it is.
-        summary: one sentence.
+        ok: False if it can't move the arm or doesn't know where it is.
+        message: one sentence.
         values: figures for /diagnostics, by name.
     """
 
-    well: bool
-    summary: str
+    ok: bool
+    message: str
     values: dict[str, str]
 
 
@@ -53,7 +53,7 @@ class Driver(Protocol):
     def send(self, joints: Array, gripper: float) -> None:
         """Command joint positions (6,) in rad and the gripper's opening (0 closed, 1 open)."""
 
-    def state(self) -> JointState | None:
+    def state(self) -> JointMeasurement | None:
         """The newest measurement, None before the first."""
 
     def motors(self) -> Motors | None:
@@ -65,7 +65,7 @@ class Driver(Protocol):
     def reboot(self) -> None:
         """Reboot the motors that have a hardware error; they come back without torque."""
 
-    def health(self, now: float) -> Health:
+    def health(self, now: float) -> DriverHealth:
         """Its health at time `now` (s)."""
 
     def close(self) -> None:

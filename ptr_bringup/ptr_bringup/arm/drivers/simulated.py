@@ -7,14 +7,14 @@ import numpy as np
 from rclpy.client import Client
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import JointState as JointStateMessage
+from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
-from ptr_bringup.arm.drivers.base import MAX_JOINTS, Health, Topic, picked
+from ptr_bringup.arm.drivers.base import MAX_JOINTS, DriverHealth, Topic, picked
 from ptr_bringup.arm.model.kinematics import JOINT_NAMES, Array, finger_from_gripper
 from ptr_bringup.arm.motors.conversions import motors_from
 from ptr_bringup.arm.motors.readings import Motors
-from ptr_bringup.arm.types import JointState
+from ptr_bringup.arm.types import JointMeasurement
 from ptr_bringup.ros.time import seconds
 from ptr_msgs.msg import MotorStates
 
@@ -26,17 +26,15 @@ class SimulatedDriver:
     """Publishes /joint_commands (six joints and left_finger); listens to /joint_states and /simulator/motors."""
 
     reads_motors = True
-    exclusive = (Topic("joint_commands", JointStateMessage), Topic("joint_states", JointStateMessage))
+    exclusive = (Topic("joint_commands", JointState), Topic("joint_states", JointState))
 
     def __init__(self, node: Node) -> None:
         self._node = node
-        self._newest: JointState | None = None
+        self._newest: JointMeasurement | None = None
         self._received = 0
         self._unusable = ""
-        self._commands = node.create_publisher(JointStateMessage, "joint_commands", 1)
-        self._states = node.create_subscription(
-            JointStateMessage, "joint_states", self._on_state, qos_profile_sensor_data
-        )
+        self._commands = node.create_publisher(JointState, "joint_commands", 1)
+        self._states = node.create_subscription(JointState, "joint_states", self._on_state, qos_profile_sensor_data)
         self._motors: Motors | None = None
         self._readings = node.create_subscription(MotorStates, "simulator/motors", self._on_motors, 10)
         self._torque: Client = node.create_client(SetBool, "simulator/torque")
@@ -44,13 +42,13 @@ class SimulatedDriver:
 
     def send(self, joints: Array, gripper: float) -> None:
         """Command joint positions (6,) in rad and the gripper's opening (0 closed, 1 open)."""
-        message = JointStateMessage()
+        message = JointState()
         message.header.stamp = self._node.get_clock().now().to_msg()
         message.name = [*JOINT_NAMES, "left_finger"]
         message.position = [*joints.tolist(), finger_from_gripper(gripper)]
         self._commands.publish(message)
 
-    def _on_state(self, message: JointStateMessage) -> None:
+    def _on_state(self, message: JointState) -> None:
         if len(message.name) > MAX_JOINTS:
             self._unusable = f"A joint state has {len(message.name)} joints; the maximum is {MAX_JOINTS}."
             return
@@ -62,7 +60,7 @@ class SimulatedDriver:
         order = [place[name] for name in JOINT_NAMES]
         self._received += 1
         self._unusable = ""
-        self._newest = JointState(
+        self._newest = JointMeasurement(
             seconds(message.header.stamp),
             np.array([message.position[k] for k in order]),
             picked(message.velocity, order),
@@ -70,7 +68,7 @@ class SimulatedDriver:
             message.position[place["left_finger"]],
         )
 
-    def state(self) -> JointState | None:
+    def state(self) -> JointMeasurement | None:
         """The newest measurement, None before the first."""
         return self._newest
 
@@ -89,15 +87,15 @@ class SimulatedDriver:
         """Reboot the motors that have a hardware error."""
         self._reboot.call_async(Trigger.Request())
 
-    def health(self, now: float) -> Health:
+    def health(self, now: float) -> DriverHealth:
         """Good while joint states arrive."""
         if self._newest is None:
-            return Health(False, self._unusable or "No joint state has arrived; is the simulator running?", {})
+            return DriverHealth(False, self._unusable or "No joint state has arrived; is the simulator running?", {})
         age = now - self._newest.stamp
         values = {"joint states received": str(self._received), "age of the newest (s)": f"{age:.3f}"}
         if age > _SILENCE:
-            return Health(False, self._unusable or f"The newest joint state is {age:.1f} s old.", values)
-        return Health(True, "Joint states arrive.", values)
+            return DriverHealth(False, self._unusable or f"The newest joint state is {age:.1f} s old.", values)
+        return DriverHealth(True, "Joint states arrive.", values)
 
     def close(self) -> None:
         """Destroy publisher, subscriptions and clients."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptr_bringup.arm.model.kinematics import Array
-from ptr_bringup.arm.types import JointState
+from ptr_bringup.arm.types import JointMeasurement
 
 _MOVED = 0.002
 """rad. A larger change counts as motion, of a joint or of its command. The encoder's resolution is 0.0015 rad."""
@@ -45,7 +45,7 @@ class _Start:
         behind_since: s, when the command started to differ.
     """
 
-    state: JointState
+    state: JointMeasurement
     commanded: Array
     alive: bool = False
     behind_since: float | None = None
@@ -56,10 +56,10 @@ class FollowingErrorMonitor:
 
     def __init__(self) -> None:
         self._start: _Start | None = None
-        self._newest: JointState | None = None
+        self._newest: JointMeasurement | None = None
         self._status = FollowingStatus.YES
 
-    def update(self, commanded: Array, state: JointState, now: float) -> FollowingStatus:
+    def update(self, commanded: Array, state: JointMeasurement, now: float) -> FollowingStatus:
         """Does the arm follow?
 
         Args:
@@ -70,7 +70,7 @@ class FollowingErrorMonitor:
         self._newest, self._status = state, self._judge(commanded, state, now)
         return self._status
 
-    def _judge(self, commanded: Array, state: JointState, now: float) -> FollowingStatus:
+    def _judge(self, commanded: Array, state: JointMeasurement, now: float) -> FollowingStatus:
         start = self._start
         if start is None or np.abs(state.positions - start.state.positions).max() > _MOVED:
             self.reset(commanded, state)
@@ -87,12 +87,12 @@ class FollowingErrorMonitor:
             return FollowingStatus.FROZEN
         return FollowingStatus.STUCK if behind > _STUCK_AFTER else FollowingStatus.YES
 
-    def reset(self, commanded: Array, state: JointState) -> None:
+    def reset(self, commanded: Array, state: JointMeasurement) -> None:
         """Measure motion from the arm's current position."""
         self._start, self._status = _Start(state, commanded), FollowingStatus.YES
 
 
-def _same(one: JointState, other: JointState) -> bool:
+def _same(one: JointMeasurement, other: JointMeasurement) -> bool:
     """Do two states hold the same numbers?"""
     return one is other or (
         one.finger == other.finger

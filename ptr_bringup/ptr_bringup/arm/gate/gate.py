@@ -20,7 +20,7 @@ from ptr_bringup.arm.gate.safety_events import ActiveReasons
 from ptr_bringup.arm.model.kinematics import JOINT_NAMES, Array, Pose, advance, forward, gripper_from_finger
 from ptr_bringup.arm.motion.trajectory import Move, plan_to_name, plan_to_pose
 from ptr_bringup.arm.motion.trajectory_execution import TrajectoryExecution
-from ptr_bringup.arm.types import ArmStatus, CommandOutput, JointState, MoveReport, Output
+from ptr_bringup.arm.types import ArmStatus, CommandOutput, JointMeasurement, MoveReport, Output
 
 _DISPLACED, _DISPLACED_FOR = 0.4, 0.25
 """rad and s. If a joint is this far from its command for this long, something else moved the arm: a hand, a sagging
@@ -43,14 +43,14 @@ class _Arm:
         requested: the pose that the commands ask for; the limits turn it into the target.
     """
 
-    state: JointState
+    state: JointMeasurement
     measured: Pose
     target: Pose
     joints: Array
     requested: Pose
 
     @classmethod
-    def at_rest(cls, state: JointState) -> _Arm:
+    def at_rest(cls, state: JointMeasurement) -> _Arm:
         """An arm whose commanded pose is its measured one."""
         joints = np.array(state.positions, dtype=float)
         pose = forward(joints)
@@ -209,14 +209,14 @@ class Gate:
         why = f"The system clock jumped by {jump:+.2f} s; the arm holds until the next command."
         self._reasons.report(Reason.STALE_COMMAND, "", why, now)
 
-    def synchronize(self, state: JointState) -> None:
+    def synchronize(self, state: JointMeasurement) -> None:
         """Reset commanded pose and gripper to the measured ones, for example after a reset of the simulated scene."""
         if self._arm is None:
             self._arm = _Arm.at_rest(state)
         self._reset_target(self._arm, state.positions)
         self.gripper = min(max(gripper_from_finger(state.finger), 0.0), 1.0)
 
-    def tick(self, now: float, joint_state: JointState | None, age: float | None = None) -> Output:
+    def tick(self, now: float, joint_state: JointMeasurement | None, age: float | None = None) -> Output:
         """Decide what to send now.
 
         Args:
@@ -257,7 +257,7 @@ class Gate:
         output = self._output(now, result.reason, requested, report)
         return dataclasses.replace(output, notice=notice) if notice else output
 
-    def _update_state(self, now: float, state: JointState | None, age: float | None) -> str:
+    def _update_state(self, now: float, state: JointMeasurement | None, age: float | None) -> str:
         """Store a joint state; returns why it can't be used, or an empty string."""
         if state is None or not state.finite:
             return f"The newest usable joint state is {now - self._last_state_time:.2f} s old; the arm holds."

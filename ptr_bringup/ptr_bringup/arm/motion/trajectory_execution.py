@@ -7,7 +7,7 @@ import numpy as np
 
 from ptr_bringup.arm.model.kinematics import Array, Pose, gripper_from_finger
 from ptr_bringup.arm.motion.trajectory import Move
-from ptr_bringup.arm.types import JointState, MoveReport
+from ptr_bringup.arm.types import JointMeasurement, MoveReport
 from ptr_models.common.rotations import rotation_vector_from_matrix
 
 _ARRIVED_POSITION, _ARRIVED_ROTATION, _ARRIVED_GRIPPER = 0.015, 0.1, 0.1
@@ -51,7 +51,7 @@ class TrajectoryExecution:
             return MoveReport(self.progress)
         return MoveReport(self.progress, True, False, f"The move was ended after {_MAX_PAUSE:.0f} s: {why}")
 
-    def arrival(self, measured: Pose, state: JointState) -> MoveReport:
+    def arrival(self, measured: Pose, state: JointMeasurement) -> MoveReport:
         """Has the measured arm arrived? Done if it has, or if the time to settle is over."""
         goal = self.move.goal
         off = float(np.linalg.norm(measured.position - goal.position))

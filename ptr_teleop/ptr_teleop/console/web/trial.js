@@ -98,7 +98,7 @@ export class Trial {
       return;
     }
     const score = outcome === "partial" ? byId("judge-score").value / 100 : null;
-    const answer = await this.#ask("judge", { outcome, score, reason, by: byId("operator").value });
+    const answer = await this.#ask("judge", { outcome, score, reason, annotator: byId("operator").value });
     if (answer.done) byId("judge-reason").value = "";
   }
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from rclpy.node import Node
 
-from ptr_bringup.arm.drivers.base import Health
+from ptr_bringup.arm.drivers.base import DriverHealth
 from ptr_bringup.arm.drivers.interbotix import xs_sdk_procedures
 from ptr_bringup.arm.drivers.interbotix.catch_up_limiter import CatchUpLimiter
 from ptr_bringup.arm.drivers.interbotix.gripper_pwm import GripperPwm, GripperSettings
@@ -22,7 +22,7 @@ from ptr_bringup.arm.drivers.interbotix.service_sequencer import ServiceSequence
 from ptr_bringup.arm.drivers.interbotix.xs_sdk_topics import XsSdkTopics
 from ptr_bringup.arm.model.kinematics import Array
 from ptr_bringup.arm.motors.readings import Motors
-from ptr_bringup.arm.types import JointState
+from ptr_bringup.arm.types import JointMeasurement
 from ptr_bringup.ros.names import prefixed
 from ptr_bringup.ros.time import STEADY, now
 
@@ -71,7 +71,7 @@ class InterbotixDriver:
         self.exclusive = self._topics.exclusive
         name = prefixed(node, node.get_name()).replace("/", "_")
         self._watchdog = GripperWatchdog(self._topics.gripper_topic, options.gripper.hold, f"{name}_gripper_watchdog")
-        self._last_state: JointState | None = None
+        self._last_state: JointMeasurement | None = None
         self._sent_at = self._last_attempt = -math.inf
         self._startup_deadline = time.monotonic() + _STARTUP_TIMEOUT
         self._read_at = 0.0
@@ -104,7 +104,7 @@ class InterbotixDriver:
         self._topics.send_goal(sent)
         self._opening = gripper
 
-    def state(self) -> JointState | None:
+    def state(self) -> JointMeasurement | None:
         """The newest measurement; not updated while xs_sdk is down or not set up yet, so that the gate holds."""
         if self._ready and self._topics.newest is not None:
             self._last_state = self._topics.newest.joints
@@ -145,7 +145,7 @@ class InterbotixDriver:
             lambda problem: self._report(problem or done, bool(problem)),
         )
 
-    def health(self, now: float) -> Health:
+    def health(self, now: float) -> DriverHealth:
         """Good if xs_sdk is set up, its joint states arrive, and every motor answers."""
         newest = self._topics.newest
         values = {
@@ -159,14 +159,14 @@ class InterbotixDriver:
             "differences": " ".join(self._differences) or "none",
         }
         if not self._ready:
-            return Health(False, self._status, values)
+            return DriverHealth(False, self._status, values)
         if self._registers.silent:
-            return Health(False, f"No answer on the bus from {', '.join(self._registers.silent)}.", values)
+            return DriverHealth(False, f"No answer on the bus from {', '.join(self._registers.silent)}.", values)
         if not self._registers.holding.all():
-            return Health(True, "xs_sdk is up; a motor has no torque.", values)
+            return DriverHealth(True, "xs_sdk is up; a motor has no torque.", values)
         if not self._watchdog.running:
-            return Health(True, "xs_sdk is up; the gripper's watchdog has ended: restart the arm node.", values)
-        return Health(True, "xs_sdk is up and its joint states arrive.", values)
+            return DriverHealth(True, "xs_sdk is up; the gripper's watchdog has ended: restart the arm node.", values)
+        return DriverHealth(True, "xs_sdk is up and its joint states arrive.", values)
 
     def close(self) -> None:
         """Zero the gripper's PWM, and release topics, services and timers; the arm keeps its pose."""

@@ -7,12 +7,12 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from sensor_msgs.msg import JointState as JointStateMessage
+from sensor_msgs.msg import JointState
 
 from ptr_bringup.arm.drivers.base import MAX_JOINTS, picked
 from ptr_bringup.arm.drivers.interbotix.gripper_pwm import GripperSettings
 from ptr_bringup.arm.model.kinematics import JOINT_NAMES, finger_from_gripper
-from ptr_bringup.arm.types import JointState
+from ptr_bringup.arm.types import JointMeasurement
 from ptr_bringup.ros.time import seconds
 
 MOTORS = (*JOINT_NAMES, "gripper")
@@ -36,12 +36,12 @@ class Reading:
         efforts: by motor, as reported: mA of an XM430, 2.69 times 0.1 % of the load of an XL430.
     """
 
-    joints: JointState
+    joints: JointMeasurement
     finger: float
     efforts: dict[str, float]
 
 
-def reading_from(message: JointStateMessage, stroke: GripperSettings) -> Reading:
+def reading_from(message: JointState, stroke: GripperSettings) -> Reading:
     """Parse a message. Missing velocities and efforts (xs_sdk_sim has none) become zero.
 
     Raises:
@@ -60,7 +60,7 @@ def reading_from(message: JointStateMessage, stroke: GripperSettings) -> Reading
         )
     order = [place[name] for name in JOINT_NAMES]
     finger = message.position[place[FINGER]]
-    joints = JointState(
+    joints = JointMeasurement(
         seconds(message.header.stamp),
         np.array([message.position[k] for k in order]),
         picked(message.velocity, order),

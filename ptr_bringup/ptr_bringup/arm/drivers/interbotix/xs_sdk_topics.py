@@ -10,7 +10,7 @@ from interbotix_xs_msgs.msg import JointGroupCommand, JointSingleCommand
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.qos import qos_profile_sensor_data
-from sensor_msgs.msg import JointState as JointStateMessage
+from sensor_msgs.msg import JointState
 
 from ptr_bringup.arm.drivers.base import Topic
 from ptr_bringup.arm.drivers.interbotix.gripper_pwm import GripperSettings
@@ -43,21 +43,21 @@ class XsSdkTopics:
         self.gripper_topic = f"{namespace}/commands/joint_single"
         self.exclusive = (
             Topic(self._group_topic, JointGroupCommand),
-            Topic(self._topic, JointStateMessage),
-            Topic("joint_states", JointStateMessage),
+            Topic(self._topic, JointState),
+            Topic("joint_states", JointState),
         )
         self.newest: Reading | None = None
         self.received, self.pwm = 0, 0.0
         self._received_at, self._unusable = -math.inf, ""
-        self._relay = node.create_publisher(JointStateMessage, "joint_states", qos_profile_sensor_data)
-        self._states = node.create_subscription(JointStateMessage, self._topic, self._on_state, qos_profile_sensor_data)
+        self._relay = node.create_publisher(JointState, "joint_states", qos_profile_sensor_data)
+        self._states = node.create_subscription(JointState, self._topic, self._on_state, qos_profile_sensor_data)
         self._open()
 
     def _open(self) -> None:
         self._group = self._node.create_publisher(JointGroupCommand, self._group_topic, 1)
         self._single = self._node.create_publisher(JointSingleCommand, self.gripper_topic, 1)
 
-    def _on_state(self, message: JointStateMessage) -> None:
+    def _on_state(self, message: JointState) -> None:
         try:
             self.newest = reading_from(message, self._stroke)
         except ReadingError as error:
