@@ -24,8 +24,8 @@ MATCH_TOLERANCE = 0.1
 
 
 @dataclass(frozen=True)
-class Arm:
-    """What the arm is commanded to.
+class ArmTarget:
+    """The commanded state of the arm.
 
     Attributes:
         position, rotation: end effector in base_link, (3,) m and (3, 3).
@@ -75,9 +75,9 @@ class Clutch:
         self._gripper = 1.0
         self._matched = True
         self._former_trigger: float | None = None
-        self._reference: tuple[Hand, Arm] | None = None
+        self._reference: tuple[Hand, ArmTarget] | None = None
 
-    def advance(self, reading: Reading, arm: Arm) -> TeleopCommand | None:
+    def advance(self, reading: Reading, arm: ArmTarget) -> TeleopCommand | None:
         """The command for a reading; None: nothing to send (released or lost, and already sent)."""
         former = self.state
         if reading.lost:
@@ -94,7 +94,7 @@ class Clutch:
         twist = reading.twist if reading.hand is None else self._follow(reading.hand, arm)
         return TeleopCommand(self._capped(twist), self._gripper, True)
 
-    def refuse(self) -> TeleopCommand | None:
+    def disarm(self) -> TeleopCommand | None:
         """Another source has control: the deadman must be released before it counts again."""
         was_held, self.state = self.state in (State.HELD, State.LOST), State.UNARMED
         return self._hold(False) if was_held else None
@@ -113,11 +113,11 @@ class Clutch:
     def _hold(self, deadman: bool) -> TeleopCommand:
         return TeleopCommand(np.zeros(6), self._gripper, deadman)
 
-    def _press(self, arm: Arm) -> None:
+    def _press(self, arm: ArmTarget) -> None:
         self._gripper, self._reference = arm.gripper, None
         self._matched, self._former_trigger = False, None
 
-    def _advance_gripper(self, reading: Reading, arm: Arm) -> None:
+    def _advance_gripper(self, reading: Reading, arm: ArmTarget) -> None:
         if reading.toggle:
             self._gripper, self._matched = 0.0 if self._gripper > 0.5 else 1.0, False
         elif reading.gripper is not None:
@@ -132,7 +132,7 @@ class Clutch:
         crossed = before is not None and (before - self._gripper) * (opening - self._gripper) < 0.0
         return crossed or abs(opening - self._gripper) <= MATCH_TOLERANCE
 
-    def _follow(self, hand: Hand, arm: Arm) -> np.ndarray:
+    def _follow(self, hand: Hand, arm: ArmTarget) -> np.ndarray:
         """Twist (6,) towards the hand's target."""
         if self._reference is None or self._reference[0].scale != hand.scale:
             self._reference = hand, arm

@@ -9,8 +9,8 @@ from typing import Any
 from rclpy.node import Node
 
 from ptr_bringup.ros.parameters import declare
-from ptr_teleop.devices import ADDED, device_names
-from ptr_teleop.devices.base import Device, DeviceError, Outbox, Reading
+from ptr_teleop.devices import PLUGINS, device_names
+from ptr_teleop.devices.base import BaseDevice, Device, DeviceError, Reading
 from ptr_teleop.devices.joy import LAYOUTS, JoyDevice, layout_named
 from ptr_teleop.devices.joy_buttons import Buttons
 from ptr_teleop.devices.keyboard import KeyboardDevice
@@ -25,7 +25,7 @@ from ptr_teleop.devices.webxr import SCALES, WebXRDevice
 SCRIPTED_STEP = 0.2  # s: one command of the scripted operator is one control step
 
 
-class NoDevice(Outbox):
+class NoDevice(BaseDevice):
     """Never moves the arm."""
 
     source = "none"
@@ -85,7 +85,7 @@ class DeviceFactory:
             raise DeviceError(f"there is no device {name!r}; known: {', '.join(self.names)}")
         if name in self._makers:
             return self._makers[name]()
-        return ADDED[name](self._node, self.valid_for, *self._speeds)
+        return PLUGINS[name](self._node, self.valid_for, *self._speeds)
 
     def topics(self, name: str) -> JoyTopics:
         """The driver topics that a device subscribes to."""

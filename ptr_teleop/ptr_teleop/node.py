@@ -28,7 +28,7 @@ from ptr_bringup.ros.time import STEADY, duration_from_seconds, nanoseconds
 from ptr_models.common.rotations import matrix_from_quaternion
 from ptr_msgs.msg import ArmCommand, ArmState
 from ptr_teleop.buttons import RecorderButtons, SceneButton
-from ptr_teleop.clutch import Arm, Clutch, State, TeleopCommand
+from ptr_teleop.clutch import ArmTarget, Clutch, State, TeleopCommand
 from ptr_teleop.control_authority import ControlAuthority
 from ptr_teleop.device_factory import DeviceFactory
 from ptr_teleop.devices.base import Button, Device, DeviceError, JoyReceiver, PacketReceiver, Reading, TwistReceiver
@@ -204,12 +204,12 @@ class TeleopNode(RunnableNode, Node):
             self._notify_refusal(f"the arm is silent: no {self._state_topic} for {ARM_AGE} s; check the arm node", now)
         if reading.deadman and self._arm.mode == ArmState.PROTECTIVE_STOP:
             self._notify_refusal("the arm is stopped: clear it, then release the deadman and hold it again", now)
-            return self._clutch.refuse()
+            return self._clutch.disarm()
         other = self._authority.other(now)
         if reading.deadman and other is not None:
             refused = f"{self._device.source} is refused: {other} has control; release its deadman first"
             self._notify_refusal(refused, now)
-            return self._clutch.refuse()
+            return self._clutch.disarm()
         return self._clutch.advance(reading, _arm_from(self._arm))
 
     def _publish(self, requested: TeleopCommand) -> None:
@@ -253,10 +253,10 @@ class TeleopNode(RunnableNode, Node):
         )
 
 
-def _arm_from(message: ArmState) -> Arm:
+def _arm_from(message: ArmState) -> ArmTarget:
     """What the arm is commanded to."""
     position, orientation = message.commanded_pose.position, message.commanded_pose.orientation
-    return Arm(
+    return ArmTarget(
         np.array([position.x, position.y, position.z]),
         matrix_from_quaternion(np.array([orientation.x, orientation.y, orientation.z, orientation.w])),
         message.commanded_gripper_position,

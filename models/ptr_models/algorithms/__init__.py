@@ -44,6 +44,9 @@ class Algorithm(Protocol):
 
     Attributes:
         actor: maps image (B, H, W, 3), state (B, S) and task (B, K) to an `ActionDistribution`.
+        critic: None without a Q-function.
+        log_temperature: of the entropy term; a constant 0 without one.
+        optimizers: by name; checkpoints store their state.
         batches: what it learns from: transitions, windows, clips or intents (`ptr_models.replay`).
     """
 
@@ -55,9 +58,11 @@ class Algorithm(Protocol):
     batches: str
 
     @property
-    def modules(self) -> dict[str, nn.Module]: ...
+    def modules(self) -> dict[str, nn.Module]:
+        """What a checkpoint stores, by name."""
 
-    def update(self, batch: Any, step: int) -> dict[str, Tensor]: ...
+    def update(self, batch: Any, step: int) -> dict[str, Tensor]:
+        """One update with a batch of the kind `batches`, after `step` updates; returns metrics, each one number."""
 
 
 def make_algorithm(config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> Algorithm:

@@ -18,7 +18,7 @@ class UnknownNameError(PtrError):
 
 
 class BrokenPluginError(PtrError):
-    """What an installed package brings can't be loaded; the message names the package and its error."""
+    """A plug-in can't be loaded; the message names its package and the error."""
 
 
 class Registry(Generic[T]):
@@ -40,14 +40,14 @@ class Registry(Generic[T]):
         return (*self._own, *sorted(self._added()))
 
     def __contains__(self, name: object) -> bool:
-        """Whether there is such a thing; packages are looked through again where it is not known yet."""
+        """Whether there is such a thing; if the name is unknown, installed packages are searched again."""
         return name in self._own or name in self._added() or name in self._added(again=True)
 
     def __getitem__(self, name: str) -> T:
         """The object registered under a name.
 
         Raises:
-            UnknownNameError: nothing does.
+            UnknownNameError: no object has that name.
             BrokenPluginError: it can't be loaded.
         """
         if name in self._own:

@@ -15,7 +15,7 @@ from ptr_bringup.arm.drivers.base import Driver, Topic
 from ptr_bringup.arm.drivers.simulated import SimulatedDriver
 from ptr_bringup.arm.gate.arbiter import Kind
 from ptr_bringup.arm.gate.gate import Gate
-from ptr_bringup.arm.gate.limits import bits
+from ptr_bringup.arm.gate.limits import split_reasons
 from ptr_bringup.arm.messages import command_from, executed_message, safety_message, state_message
 from ptr_bringup.arm.monotonic_clock import MonotonicClock
 from ptr_bringup.arm.motion.move_to_server import MoveToServer
@@ -120,7 +120,7 @@ class ArmNode(RunnableNode, Node):
             self._state.publish(state_message(output.state))
         for change in output.events:
             self._safety.publish(safety_message(change, now))
-            reasons = ", ".join(bit.name or "" for bit in bits(change.reason)) or "NONE"
+            reasons = ", ".join(bit.name or "" for bit in split_reasons(change.reason)) or "NONE"
             self.get_logger().info(f"{reasons}: {change.message}")
         if output.notice:
             self.get_logger().warning(output.notice)

@@ -49,7 +49,7 @@ class Problem(str, enum.Enum):
 
 @dataclass(frozen=True)
 class Report:
-    """A camera at one time.
+    """The health of a camera at one moment.
 
     Attributes:
         problems: from the worst to the mildest.
@@ -84,7 +84,7 @@ class CameraHealth:
         self._arrivals = StreamRate()
         self._started: float | None = None
         self._last: float | None = None
-        self._previous, self._same_since, self._same, self._stuck = b"", 0.0, 0, False
+        self._previous, self._same_since, self._same, self._is_frozen = b"", 0.0, 0, False
         self._joints: NDArray[np.float64] | None = None
         self._torn_at, self._detail, self._torn, self._lost = -np.inf, "", 0, 0
         self._decoded, self._broken = -np.inf, False
@@ -124,9 +124,9 @@ class CameraHealth:
         if jpeg != self._previous:
             self._previous, self._same_since, self._same, self._joints = jpeg, taken, 0, joints
         self._same += 1
-        possible = not self._noisy and not _moved(self._joints, joints)
-        self._stuck = self._same >= 3 and taken - self._same_since > SENSOR_FROZEN_TIME and not possible
-        return self._stuck
+        may_be_static = not self._noisy and not _moved(self._joints, joints)
+        self._is_frozen = self._same >= 3 and taken - self._same_since > SENSOR_FROZEN_TIME and not may_be_static
+        return self._is_frozen
 
     def _decode(self, taken: float, jpeg: bytes) -> None:
         if taken - self._decoded < _DECODE_PERIOD and not self._broken:
@@ -150,7 +150,7 @@ class CameraHealth:
         watched = self._started is not None and now - self._started > WINDOW + self._period
         found = {
             Problem.MISSING: missing,
-            Problem.FROZEN: not missing and self._stuck,
+            Problem.FROZEN: not missing and self._is_frozen,
             Problem.TORN: now - self._torn_at <= WINDOW,
             Problem.DARK: not missing and self._dark,
             Problem.SLOW: not missing and watched and rate < SLOW / self._period,

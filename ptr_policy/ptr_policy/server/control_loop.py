@@ -46,7 +46,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class _Serving:
+class _LoadedCheckpoint:
     """A checkpoint and the streams of its contract."""
 
     loaded: Loaded
@@ -70,7 +70,7 @@ class _Current:
     moving: bool = False
 
 
-class Runner:
+class PolicyRunner:
     """Carries out one run at a time.
 
     Attributes:
@@ -83,7 +83,7 @@ class Runner:
         self._node, self._settings, self._report = node, settings, report
         self.active = False
         self.run: Run | None = None
-        self._serving: _Serving | None = None
+        self._serving: _LoadedCheckpoint | None = None
         self._current: _Current | None = None
         self._episode_id = ""
         self._commands = node.create_publisher(ArmCommand, "policy/command", QoSProfile(depth=10))
@@ -107,7 +107,7 @@ class Runner:
         """Use this checkpoint and the streams of its contract from now on. Not during a run."""
         self._release_checkpoint()
         self.run = None
-        self._serving = _Serving(loaded, ObservationStreams(self._node, loaded.contract, loaded.delay))
+        self._serving = _LoadedCheckpoint(loaded, ObservationStreams(self._node, loaded.contract, loaded.delay))
 
     def end(self, reason: str, failed: bool = False) -> None:
         """End the current run, if any: release the arm, stop the timers, complete the action."""
@@ -168,7 +168,7 @@ class Runner:
             mean_q=run.mean_q,
         )
 
-    def _ready(self) -> _Serving:
+    def _ready(self) -> _LoadedCheckpoint:
         """The checkpoint and streams of a new run.
 
         Raises:
@@ -196,7 +196,7 @@ class Runner:
             drift_time=settings.drift_time,
         )
 
-    def _start(self, serving: _Serving, run: Run, goal: ServerGoalHandle, work: float) -> Future:
+    def _start(self, serving: _LoadedCheckpoint, run: Run, goal: ServerGoalHandle, work: float) -> Future:
         """Start the timers of a run; the future is done when the run has ended.
 
         Args:
@@ -264,7 +264,7 @@ class Runner:
             current.moving = False
             self._release(serving)
 
-    def _release(self, serving: _Serving) -> None:
+    def _release(self, serving: _LoadedCheckpoint) -> None:
         now = self._node.get_clock().now()
         self._commands.publish(release_message(serving.loaded.contract, serving.streams.gripper_commanded, now))
 

@@ -77,7 +77,7 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
     def on_configure(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Load the checkpoint, compare contracts, warm up, and listen."""
         from ptr_policy.server.control_loop import (  # importing PyTorch takes seconds; signals must be handled before
-            Runner,
+            PolicyRunner,
             Settings,
         )
         from ptr_policy.server.status import StatusPublisher
@@ -90,7 +90,7 @@ class PolicyServerNode(RunnableNode, LifecycleNode):
             **{name: self._value(name) for name in ("max_steps", "max_holds", "candidates", "on_drift", "drift_time")},
         )
         self._status = StatusPublisher(self)
-        self._runner = Runner(self, settings, self._report)
+        self._runner = PolicyRunner(self, settings, self._report)
         self._service = self.create_service(LoadCheckpoint, "~/load", self._on_load)
         if loaded is not None:
             self._set_checkpoint(loaded)

@@ -80,7 +80,7 @@ class Listener:
         self._state.streams.receive(stream, time.monotonic())
 
     def _image_callback(self, name: str) -> Callable[[bytes], None]:
-        """Keeps the newest image of a camera, serialised; it is decoded when a page asks for it."""
+        """Keeps the newest image of a camera, serialized; it is decoded when a page asks for it."""
         frame, stream = self._frames[name], image_topic(name)
 
         def keep(data: bytes) -> None:

@@ -7,11 +7,11 @@ from typing import Any
 from ptr_models.common.registry import Registry
 
 BUILT_IN = ("spacemouse", "webxr", "page_keyboard", "keyboard", "joy", "twist", "scripted", "none")
-ADDED: Registry[Callable[..., Any]] = Registry("device", "ptr.devices", {})
+PLUGINS: Registry[Callable[..., Any]] = Registry("device", "ptr.devices", {})
 """Devices of other packages: called with the teleop node (to declare parameters), the validity of a twist (s), and the
 limits of linear (m/s) and angular velocity (rad/s)."""
 
 
 def device_names() -> tuple[str, ...]:
     """All devices that can be selected, built-in ones first."""
-    return (*BUILT_IN, *(name for name in ADDED.names if name not in BUILT_IN))
+    return (*BUILT_IN, *(name for name in PLUGINS.names if name not in BUILT_IN))

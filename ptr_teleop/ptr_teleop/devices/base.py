@@ -116,7 +116,7 @@ class JoyReceiver(Protocol):
         """Process the state of axes and buttons."""
 
 
-class Outbox:
+class BaseDevice:
     """Base class of devices: keeps presses and notices until they are fetched."""
 
     def __init__(self) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptr_teleop.devices.base import DeviceError, Outbox, Reading
+from ptr_teleop.devices.base import BaseDevice, DeviceError, Reading
 from ptr_teleop.devices.joy_buttons import ButtonPanel, Buttons
 from ptr_teleop.devices.motion_deadman import MotionDeadman
 from ptr_teleop.devices.rejections import Rejections
@@ -60,7 +60,7 @@ LAYOUTS = {
 }
 
 
-class JoyDevice(Outbox):
+class JoyDevice(BaseDevice):
     """Turns deflections into a twist.
 
     Args:

@@ -17,13 +17,13 @@ from typing import Any
 
 import numpy as np
 
-from ptr_teleop.devices.base import DeviceError, Outbox, Reading
+from ptr_teleop.devices.base import BaseDevice, DeviceError, Reading
 from ptr_teleop.devices.keys import BUTTONS, FASTER, GRIPPER, MOTIONS, SLOW, SLOWER, SPEEDS, direction
 
 HOLD = 0.15  # s
 
 
-class KeyboardDevice(Outbox):
+class KeyboardDevice(BaseDevice):
     """Turns key presses into a twist of fixed speed; the deadman is held while a motion key is.
 
     Args:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ptr_teleop.devices.base import Outbox, Reading
+from ptr_teleop.devices.base import BaseDevice, Reading
 from ptr_teleop.devices.keys import GRIPPER, MOTIONS, SLOW, direction
 from ptr_teleop.devices.packet_latency import MAX_AGE, Arrival, PacketLatency
 from ptr_teleop.devices.packets import PacketError, flag, load, number, word
@@ -49,7 +49,7 @@ def parse(text: str) -> KeyState:
     return KeyState(session, sequence, sent, frozenset(keys), flag(packet, "deadman"), slow)
 
 
-class PageKeyboardDevice(Outbox):
+class PageKeyboardDevice(BaseDevice):
     """Turns keys held in the page into a twist of fixed speed, while packets arrive.
 
     Args:

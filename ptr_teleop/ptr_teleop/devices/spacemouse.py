@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ptr_teleop.devices.base import DeviceError, Outbox, Reading
+from ptr_teleop.devices.base import BaseDevice, DeviceError, Reading
 from ptr_teleop.devices.motion_deadman import MotionDeadman
 from ptr_teleop.devices.response import Response
 from ptr_teleop.devices.spacemouse_hid import OpenSpaceMouse, locate
@@ -20,7 +20,7 @@ RETRY = 1.0
 """s between two attempts to find a device that was unplugged."""
 
 
-class SpaceMouseDevice(Outbox):
+class SpaceMouseDevice(BaseDevice):
     """Reads reports and turns deflections into a twist.
 
     Args:

@@ -7,13 +7,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ptr_teleop.devices.base import Outbox, Reading
+from ptr_teleop.devices.base import BaseDevice, Reading
 from ptr_teleop.devices.joy_buttons import ButtonPanel, Buttons
 from ptr_teleop.devices.motion_deadman import MotionDeadman
 from ptr_teleop.devices.rejections import Rejections
 
 
-class TwistDevice(Outbox):
+class TwistDevice(BaseDevice):
     """Combines the newest twist with the newest joy.
 
     Args:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ptr_models.common.rotations import matrix_from_quaternion
-from ptr_teleop.devices.base import Button, DeviceError, Hand, Outbox, Reading
+from ptr_teleop.devices.base import BaseDevice, Button, DeviceError, Hand, Reading
 from ptr_teleop.devices.button_press import Press, PressTimer
 from ptr_teleop.devices.packet_latency import MAX_AGE, Arrival, PacketLatency
 from ptr_teleop.devices.packets import PacketError
@@ -92,7 +92,7 @@ class JumpGuard:
         return f"{distance * 100:.0f} cm and {math.degrees(angle):.0f} degrees in {gap * 1000:.0f} ms"
 
 
-class WebXRDevice(Outbox):
+class WebXRDevice(BaseDevice):
     """Turns packets into the pose of a hand.
 
     Args:

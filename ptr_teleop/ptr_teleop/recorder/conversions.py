@@ -17,19 +17,19 @@ from ptr_teleop.recorder.recorder import GIGABYTE, RecorderCore
 
 
 def read_command(data: bytes) -> CommandTiming:
-    """Timing of a serialised ArmCommand."""
+    """Timing of a serialized ArmCommand."""
     command = deserialize_message(data, ArmCommand)
     return CommandTiming(nanoseconds(command.header.stamp), nanoseconds(command.valid_for), bool(command.deadman))
 
 
 def read_scene(data: bytes) -> dict[str, Any]:
-    """Kitchen, seed and level of a serialised ObjectStates."""
+    """Kitchen, seed and level of a serialized ObjectStates."""
     objects = deserialize_message(data, ObjectStates)
     return {"kitchen": objects.kitchen, "seed": int(objects.seed), "level": objects.level}
 
 
 def read_calibration(data: bytes) -> dict[str, Any] | None:
-    """Calibration in a serialised CameraInfo; None: uncalibrated (no focal length, or a number that is not finite)."""
+    """Calibration in a serialized CameraInfo; None: uncalibrated (no focal length, or a number that is not finite)."""
     info = deserialize_message(data, CameraInfo)
     if not info.k[0] > 0.0 or not all(map(math.isfinite, (*info.d, *info.k))):
         return None

@@ -93,7 +93,7 @@ class Writer(Protocol):
     def write(
         self, topic: str, type_name: str, stamp_ns: int, cdr: bytes, published_ns: int = 0, sequence: int = 0
     ) -> None:
-        """Append a serialised message."""
+        """Append a serialized message."""
 
     def flush(self) -> None:
         """Hand written data to the operating system."""

@@ -61,7 +61,7 @@ SCENE_AGE = 5.0  # s; older objects come from a simulator that has ended, even o
 
 
 class RecorderNode(RunnableNode, Node):
-    """Feeds serialised messages to the recorder's core and handles its services."""
+    """Feeds serialized messages to the recorder's core and handles its services."""
 
     def __init__(self) -> None:
         super().__init__("recorder")

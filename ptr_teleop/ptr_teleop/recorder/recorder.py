@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The recorder's logic: when an episode may start, what is written, how it ends.
 
-No ROS: times are passed in (ns since the epoch), and the node feeds it serialised messages. It writes through
+No ROS: times are passed in (ns since the epoch), and the node feeds it serialized messages. It writes through
 `ptr_models.episodes.writer.BagWriter`.
 """
 
@@ -37,7 +37,7 @@ from ptr_teleop.recorder.health import STALLED, StreamStatus, StreamWatch
 from ptr_teleop.recorder.streams import COMMANDS, EVENTS, Stream
 
 PRELUDE = 0.3  # s before the start, in which arrived messages belong to the first observation
-AFTER_STAMP = 12  # bytes of a serialised message with a header: encapsulation and stamp
+AFTER_STAMP = 12  # bytes of a serialized message with a header: encapsulation and stamp
 GIGABYTE = 10**9
 _ANY_PUBLISHER = b""
 """Key of a topic of which the newest message counts, whoever published it."""
@@ -61,7 +61,7 @@ def domain() -> str:
 
 
 def _same(one: bytes, other: bytes, type_name: str) -> bool:
-    """True if two serialised messages of a type differ at most in their stamps."""
+    """True if two serialized messages of a type differ at most in their stamps."""
     start = AFTER_STAMP if has_header(type_name) else 0
     return one[start:] == other[start:]
 
@@ -75,7 +75,7 @@ class RecorderCore:
         contract: what a policy would see and do on this robot.
         open_writer: opens a bag for an episode's metadata.
         encode: serialises an event as an EpisodeEvent message.
-        read_command: reads the timing of a serialised ArmCommand.
+        read_command: reads the timing of a serialized ArmCommand.
         facts: fields of EpisodeMetadata that are the same for each episode (robot, commit, versions).
         tasks: known task names; empty: any well-formed name.
         disk: limits of free disk space.
@@ -122,7 +122,7 @@ class RecorderCore:
     def receive(
         self, topic: str, data: bytes, now: int, published: int = 0, sequence: int = 0, publisher: bytes = b""
     ) -> Event | None:
-        """Process a serialised message that arrived at `now`; during an episode it is written.
+        """Process a serialized message that arrived at `now`; during an episode it is written.
 
         Args:
             published: ns, when it was sent.   sequence, publisher: its sequence number and publisher; 0: not known.
@@ -137,7 +137,7 @@ class RecorderCore:
         if self._writer is None or (stream.lasting and before is not None and _same(before[1], data, stream.type)):
             return None
         self._write(topic, stream.type, now, data, published, sequence)
-        return self._follow_command(data, now) if topic in COMMANDS else None
+        return self._update_command_interval(data, now) if topic in COMMANDS else None
 
     def latest(self, topic: str, now: int, max_age: float | None = None) -> bytes | None:
         """The newest message of a topic; None: none yet, or older than `max_age` (s)."""
@@ -315,7 +315,7 @@ class RecorderCore:
                 found.append((stamp, topic, data))
         return sorted(found, key=lambda one: one[0])
 
-    def _follow_command(self, data: bytes, now: int) -> Event | None:
+    def _update_command_interval(self, data: bytes, now: int) -> Event | None:
         began = self._interval.update(self._read_command(data))
         if began is None or self.metadata is None:
             return None

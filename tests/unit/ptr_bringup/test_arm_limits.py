@@ -11,7 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ptr_bringup.arm.gate.limits import Limits, Reason, bits, cap_twist, gripper_clearance, limit_joints, limit_pose
+from ptr_bringup.arm.gate.limits import (
+    Limits,
+    Reason,
+    cap_twist,
+    gripper_clearance,
+    limit_joints,
+    limit_pose,
+    split_reasons,
+)
 from ptr_bringup.arm.model import kinematics
 from ptr_bringup.arm.model.inverse_kinematics import inverse
 from ptr_bringup.arm.model.kinematics import Pose, advance
@@ -232,8 +240,8 @@ def test_limits_that_make_no_sense_are_refused_by_name(changes: dict, named: str
 
 
 def test_reasons_of_a_set_are_listed_one_by_one() -> None:
-    assert bits(Reason.UNREACHABLE | Reason.WORKSPACE_LIMIT) == [Reason.WORKSPACE_LIMIT, Reason.UNREACHABLE]
-    assert bits(Reason.NONE) == []
+    assert split_reasons(Reason.UNREACHABLE | Reason.WORKSPACE_LIMIT) == [Reason.WORKSPACE_LIMIT, Reason.UNREACHABLE]
+    assert split_reasons(Reason.NONE) == []
 
 
 def test_a_rotation_turns_the_gripper_about_the_end_effector() -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptr_models.common.rotations import matrix_from_rpy
-from ptr_teleop.clutch import GAIN, Arm, Clutch, State
+from ptr_teleop.clutch import GAIN, ArmTarget, Clutch, State
 from ptr_teleop.devices.base import Hand, Reading
 
 CAPS = (0.15, 0.6)
@@ -18,8 +18,8 @@ START = np.array([0.25, 0.0, 0.2])
 RELEASED, LOST = Reading(), Reading(lost=True)
 
 
-def arm(gripper: float = 1.0, position: np.ndarray = START, rotation: np.ndarray | None = None) -> Arm:
-    return Arm(position, np.eye(3) if rotation is None else rotation, gripper)
+def arm(gripper: float = 1.0, position: np.ndarray = START, rotation: np.ndarray | None = None) -> ArmTarget:
+    return ArmTarget(position, np.eye(3) if rotation is None else rotation, gripper)
 
 
 def held(gripper: float | None = None, twist: tuple[float, ...] = (0.1, 0, 0, 0, 0, 0), **more: object) -> Reading:
@@ -88,9 +88,9 @@ def test_a_device_that_is_lost_while_released_says_nothing() -> None:
 def test_who_is_refused_releases_and_must_press_again() -> None:
     clutch = Clutch(CAPS, armed=True)
     clutch.advance(held(), arm())
-    assert not clutch.refuse().deadman
+    assert not clutch.disarm().deadman
     assert clutch.advance(held(), arm()) is None
-    assert clutch.refuse() is None
+    assert clutch.disarm() is None
     clutch.advance(RELEASED, arm())
     assert clutch.advance(held(), arm()).deadman
 

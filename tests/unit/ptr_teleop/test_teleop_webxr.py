@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ptr_models.common.rotations import matrix_from_quaternion
-from ptr_teleop.clutch import Arm, Clutch, State
+from ptr_teleop.clutch import ArmTarget, Clutch, State
 from ptr_teleop.devices.base import Button, DeviceError
 from ptr_teleop.devices.packet_latency import MAX_AGE, TIMEOUT, Arrival, PacketLatency
 from ptr_teleop.devices.packets import MAX_SIZE, PacketError
@@ -266,7 +266,7 @@ def test_a_packet_older_than_the_limit_holds_the_arm_until_fresh_ones_come(heads
 
 
 def test_a_headset_that_is_taken_off_holds_the_arm(headset: Headset) -> None:
-    clutch, arm = Clutch(None, armed=True), Arm(np.zeros(3), np.eye(3), 0.0)
+    clutch, arm = Clutch(None, armed=True), ArmTarget(np.zeros(3), np.eye(3), 0.0)
     clutch.advance(headset.send(), arm)
     clutch.advance(headset.send(grip=1.0, trigger=1.0), arm)
     requested = clutch.advance(headset.send(tracked=False), arm)

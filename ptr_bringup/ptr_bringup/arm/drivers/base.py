@@ -72,7 +72,7 @@ class Driver(Protocol):
         """Release its resources; the arm keeps its pose."""
 
 
-def picked(values: Sequence[float], order: Sequence[int]) -> Array:
+def select_joints(values: Sequence[float], order: Sequence[int]) -> Array:
     """Values of the arm's joints; zero if the joint state has none, or a value is not finite."""
     found = np.array([values[k] for k in order]) if len(values) > max(order) else np.zeros(len(order))
     return np.where(np.isfinite(found), found, 0.0)

@@ -10,7 +10,7 @@ from rclpy.qos import qos_profile_sensor_data
 from sensor_msgs.msg import JointState
 from std_srvs.srv import SetBool, Trigger
 
-from ptr_bringup.arm.drivers.base import MAX_JOINTS, DriverHealth, Topic, picked
+from ptr_bringup.arm.drivers.base import MAX_JOINTS, DriverHealth, Topic, select_joints
 from ptr_bringup.arm.model.kinematics import JOINT_NAMES, Array, finger_from_gripper
 from ptr_bringup.arm.motors.conversions import motors_from
 from ptr_bringup.arm.motors.readings import Motors
@@ -63,8 +63,8 @@ class SimulatedDriver:
         self._newest = JointMeasurement(
             seconds(message.header.stamp),
             np.array([message.position[k] for k in order]),
-            picked(message.velocity, order),
-            picked(message.effort, order),
+            select_joints(message.velocity, order),
+            select_joints(message.effort, order),
             message.position[place["left_finger"]],
         )
 

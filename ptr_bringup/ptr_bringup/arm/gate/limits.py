@@ -39,7 +39,7 @@ _BULGE = 1e-3
 
 
 class Reason(enum.IntFlag):
-    """Why the gate changed or refused a command; the bits of SafetyEvent.reason."""
+    """Why the gate changed or refused a command; the split_reasons of SafetyEvent.reason."""
 
     NONE = 0
     WORKSPACE_LIMIT = 1
@@ -57,8 +57,8 @@ class Reason(enum.IntFlag):
     OUT_OF_RANGE = 4096
 
 
-def bits(reason: Reason) -> list[Reason]:
-    """The single reasons of a set, in the order of their bits."""
+def split_reasons(reason: Reason) -> list[Reason]:
+    """The single reasons of a set, in the order of their split_reasons."""
     return [bit for bit in Reason if bit & reason]
 
 
@@ -115,7 +115,7 @@ class LimitResult:
     Attributes:
         joints: (6,) rad, or None: refused, the arm holds.
         target: the end effector's commanded pose; if refused, the previous one, so that it never runs away.
-        reason: bits of every clip and refusal.
+        reason: split_reasons of every clip and refusal.
         detail: one sentence with the values, empty if nothing was changed.
     """
 

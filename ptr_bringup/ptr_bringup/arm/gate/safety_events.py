@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ptr_bringup.arm.gate.limits import Reason, bits
+from ptr_bringup.arm.gate.limits import Reason, split_reasons
 from ptr_bringup.arm.model.kinematics import Pose
 from ptr_bringup.arm.types import SafetyChange
 
@@ -20,7 +20,7 @@ class ActiveReasons:
 
     def report(self, reason: Reason, source: str, message: str, now: float, lasts: float = _LASTS) -> None:
         """Activate reasons at time `now` (s) for `lasts` s."""
-        for bit in bits(reason):
+        for bit in split_reasons(reason):
             self._entries[bit] = (now + lasts, source, message)
 
     def poll(self, requested: Pose, limited: Pose, now: float) -> tuple[SafetyChange, ...]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from sensor_msgs.msg import JointState
 
-from ptr_bringup.arm.drivers.base import MAX_JOINTS, picked
+from ptr_bringup.arm.drivers.base import MAX_JOINTS, select_joints
 from ptr_bringup.arm.drivers.interbotix.gripper_pwm import GripperSettings
 from ptr_bringup.arm.model.kinematics import JOINT_NAMES, finger_from_gripper
 from ptr_bringup.arm.types import JointMeasurement
@@ -63,8 +63,8 @@ def reading_from(message: JointState, stroke: GripperSettings) -> Reading:
     joints = JointMeasurement(
         seconds(message.header.stamp),
         np.array([message.position[k] for k in order]),
-        picked(message.velocity, order),
-        picked(message.effort, order),
+        select_joints(message.velocity, order),
+        select_joints(message.effort, order),
         finger_from_gripper(stroke.opening(finger)),
     )
     efforts = {name: value for name, value in zip(message.name, message.effort, strict=False) if name in MOTORS}
