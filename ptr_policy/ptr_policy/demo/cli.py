@@ -36,7 +36,7 @@ and a report shows the results."""
 
 
 class Defaults(NamedTuple):
-    """What a run takes by default: a shipped checkpoint ("": none ships), a folder of bags to mix in, updates."""
+    """The defaults of a run: a shipped checkpoint ("": none ships), a folder of bags to mix in, updates."""
 
     checkpoint: str
     pretraining: str

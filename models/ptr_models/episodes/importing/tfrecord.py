@@ -85,7 +85,7 @@ def parse_example(data: bytes) -> dict[str, Feature]:
     features: dict[str, Feature] = {}
     for entry in example.features.feature:
         if entry.key in features:
-            raise EpisodeError(f"feature {entry.key} is there twice")
+            raise EpisodeError(f"feature {entry.key} occurs twice")
         kind = entry.value.WhichOneof("kind")
         if kind == "bytes_list":
             features[entry.key] = list(entry.value.bytes_list.value)
