@@ -48,7 +48,7 @@ class Camera:
         height, width: pixels of the image that the networks see.
         resize: `squash_area`: the whole frame is scaled to (height, width) by area averaging, a JPEG of at least
             twice that size after it was decoded at half its own; the aspect ratio is not kept, as in Bridge and PTR.
-        max_age: s; an older image is no observation.
+        max_age: s; an older image is not used.
         latency: s from an event to the stamp of the image that shows it, as `ptr calibrate latency` measures it.
     """
 
@@ -80,7 +80,7 @@ class Contract:
             and integrate on the last commanded pose; the gripper is absolute.
         action_low, action_high: bounds of the action in those units, mapped to [-1, 1] for the networks.
         control_rate: Hz.
-        state_max_age: s; an older arm state is no observation.
+        state_max_age: s; an older arm state is not used.
         frame, end_effector: TF frames in which poses are given.
         gripper_closed, gripper_open: finger joint (m) that means 0 and 1.
         command_latency: s from the stamp of a command to the motion that it causes. No observation depends on it.

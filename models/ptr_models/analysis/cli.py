@@ -116,9 +116,9 @@ def _add_critical(kinds: argparse._SubParsersAction) -> argparse.ArgumentParser:
         default=0.2,
         help="of decisions that may be critical (default: 0.2)",
     )
-    parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of what is drawn (default: 0)")
+    parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of the random draws (default: 0)")
     parser.add_argument("--out", type=arguments.figure_file, default=Path("critical.png"), metavar="FILE", help="image")
-    parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all results to this file")
     parser.set_defaults(run=run_critical)
     return parser
 
@@ -158,10 +158,10 @@ def _add_checkpoint_and_episodes(parser: argparse.ArgumentParser, folders: Mappi
     for option, words in folders.items():
         arguments.several(parser, option, type=arguments.episodes, required=True, metavar="DIR", help=words)
     arguments.add_limit(parser, 50, limited)
-    parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of what is drawn (default: 0)")
+    parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of the random draws (default: 0)")
     add_exclude(parser)
     arguments.add_cache(parser)
-    parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all results to this file")
 
 
 @begins_again
@@ -271,7 +271,7 @@ def run_generalization(options: argparse.Namespace) -> int:
     if options.json is not None:
         write_json(options.json, {name: item.to_dict() for name, item in fits.items()})
     next_step(
-        "sim", "evaluate", "--checkpoint", options.checkpoint, "--task", "…", "--kitchen", "…", about="trials of it"
+        "sim", "evaluate", "--checkpoint", options.checkpoint, "--task", "…", "--kitchen", "…", about="run trials of it"
     )
     return 0
 
@@ -322,7 +322,7 @@ def run_choose(options: argparse.Namespace) -> int:
     if options.out is not None and found.candidates:
         steps, scores = zip(*((item.step, item.trend.score) for item in found.candidates), strict=True)
         print(f"image: {save(trend_figure(steps, scores, checkpoint_step(found.path)), options.out)}")
-    next_step("sim", "evaluate", "--checkpoint", found.path, "--task", "…", "--kitchen", "…", about="trials of it")
+    next_step("sim", "evaluate", "--checkpoint", found.path, "--task", "…", "--kitchen", "…", about="run trials of it")
     return 0
 
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 FROZEN_TRAVEL = 0.005
 """m that the end effector may move without any change of the image."""
 FROZEN_TURN = 0.05
-"""rad that a joint may turn without any change of the image; used where the pose of the end effector is unknown."""
+"""rad that a joint may turn without any change of the image; used if the pose of the end effector is unknown."""
 FROZEN_TIME = 0.5
 """s of the same frame that make an episode unusable."""
 SENSOR_FROZEN_TIME = 0.1

@@ -10,7 +10,7 @@ import re
 VARIABLE = "PTR_NAMESPACE"
 """Environment variable: the namespace of commands and programs that are given none."""
 RUNS = "namespace of the robot, as given to its launch file"
-STARTS = "namespace of the robot that is started, to run beside others in the ROS domain"
+STARTS = "namespace of the robot that is started, to run alongside others in the ROS domain"
 """What `--namespace` refers to in the help of a command: a running robot, or the one that the command starts."""
 
 

@@ -95,7 +95,7 @@ def register_import(formats: argparse._SubParsersAction) -> None:
         help="LeRobotDataset v2.1 or v3.0 of a WidowX with end-effector displacements",
         description="Each episode of a local LeRobotDataset becomes one bag. The actions must be displacements of the "
         "end effector per step (m, rad) and a gripper, the state its pose and gripper. Data sets that `ptr export "
-        "lerobot` wrote bring their contract, names and labels. Existing bags are kept; odd or damaged episodes "
+        "lerobot` wrote include their contract, names and labels. Existing bags are kept; odd or damaged episodes "
         "are left out and listed. After an interruption, run the same command to continue. "
         "Nothing is downloaded.",
     )

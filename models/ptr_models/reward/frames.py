@@ -47,7 +47,7 @@ def label_frames(
     The last frames of a success are positive and all others negative, except for a few in between: the exact frame in
     which a task becomes done is not known, and wrong labels there raise the threshold until it finds nothing. If two
     tasks undo each other, one is done where the other begins: the first frame of an episode is then a positive of
-    the opposite task, and its last frames are negatives of it. Only these tell the classifier what a finished task
+    the opposite task, and its last frames are negatives of it. Only these show the classifier what a finished task
     looks like with the arm away.
 
     Args:

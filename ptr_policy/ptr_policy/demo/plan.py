@@ -35,7 +35,7 @@ class Plan:
         cameras: that the checkpoint sees.
         manner: how the scripted operator moves and errs, `machine` or `human`.
         level: how hard the scenes of all data and trials are.
-        baseline: whether behavior cloning is fine-tuned and evaluated beside PTR.
+        baseline: whether behavior cloning is fine-tuned and evaluated for comparison.
     """
 
     out: Path

@@ -108,8 +108,8 @@ def read_results(files: Sequence[Path]) -> tuple[list[Row], list[str]]:
 
 def _conditions(found: Mapping[str, Any]) -> dict[str, str]:
     """The settings of an entry, and who judged it, by name."""
-    said = found.get("settings")
-    settings = {str(name): value for name, value in said.items() if name not in _OWN} if isinstance(said, dict) else {}
+    raw = found.get("settings")
+    settings = {str(name): value for name, value in raw.items() if name not in _OWN} if isinstance(raw, dict) else {}
     if "kitchen" in settings:
         settings[f"kitchen of {found['task']}"] = settings.pop("kitchen")
     if "judge" in found:

@@ -38,7 +38,7 @@ class Budget:
 
     Attributes:
         pretraining, finetuning: updates; a method without pre-training does both on its data, and one that learns
-            values of the videos first makes as many updates of that as of pre-training.
+            values of the videos first makes as many updates for that as for pre-training.
         demonstrations: of each target task.
         trials: per task and seed.
         validation: trials of each decoding, in other scenes, from which a cell's decoding is chosen; 0: the mode.
@@ -63,7 +63,7 @@ class TablePlan:
         tasks: target task and the kitchen of its demonstrations and trials; without one, a person judges its trials,
             which `ptr evaluate` makes.
         targets: demonstrations that exist already, by task; the simulated operator records the others.
-        trials_from: folders of `ptr evaluate` with judged trials, beside those in `evaluations`.
+        trials_from: folders of `ptr evaluate` with judged trials, in addition to those in `evaluations`.
         cameras: that policies see, in this order; none: they see objects, or the bags decide.
         seeds: of pre-training, demonstrations and fine-tuning; trials are the same for all methods and seeds.
         level: of demonstrations and trials.   manner: of the operator who demonstrates.
@@ -234,7 +234,7 @@ def _fresh(plan: TablePlan, method: Method, run: Path, seed: int, settings: Sequ
     """A training on the pre-training bags from fresh networks.
 
     Args:
-        settings: beside those of the plan.
+        settings: in addition to those of the plan.
     """
     steps = plan.budget.pretraining
     command: list[object] = [*PTR, "train", "pretrain", *plan.data_options, "--out", run]
@@ -288,7 +288,7 @@ def _try(plan: TablePlan, method: Method, task: str, kitchen: str, seed: int, de
 def _training_options(
     plan: TablePlan, run: Path, method: Method, is_new: bool, settings: Sequence[str] = ()
 ) -> list[object]:
-    """Of a run from fresh networks (`is_new`) or from a checkpoint, or of one that was interrupted and continues."""
+    """Options of a training with fresh networks (`is_new`) or from a checkpoint, or of one that continues a run."""
     if _updates(run):
         return ["--resume"]
     options: list[object] = ["--preset", f"{method.name}_{plan.size}"] if is_new else []

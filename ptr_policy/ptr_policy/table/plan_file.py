@@ -30,7 +30,7 @@ class _Growing:
     """What later commands may add to, as in the file.
 
     Attributes:
-        tasks: kitchen by task, empty where a person judges.   policies: address by name.   checkpoints: path by method.
+        tasks: kitchen by task, empty if a person judges.   policies: address by name.   checkpoints: path by method.
     """
 
     methods: tuple[str, ...]

@@ -56,7 +56,7 @@ class Cell:
     """Trials of a method, task and seed with one way of choosing actions.
 
     Attributes:
-        is_best: that of the validation scenes, or the only one where a person judges.
+        is_best: that of the validation scenes, or the only one if a person judges.
         judge: simulator or person.
     """
 

@@ -67,7 +67,7 @@ def read_targets(folders: Sequence[Path]) -> dict[str, Target]:
 
 
 def read_target(folder: Path) -> Target:
-    """The demonstrations in a folder; errors as of `read_targets`."""
+    """The demonstrations in a folder; errors as in `read_targets`."""
     known = {path: read_metadata(path) for path in find_episodes([folder])}
     task = _only(folder, "tasks", (it.task for it in known.values()))
     for path, it in known.items():

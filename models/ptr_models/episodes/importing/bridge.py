@@ -39,7 +39,7 @@ CAMERAS: Mapping[str, str] = {"over_shoulder": "image_0", "side_1": "image_1", "
 NAMES = ("folder", "instruction")
 """What an episode's task can be named after."""
 REACH = 2.0
-"""m; the arm reaches 0.65 m, and its base lies at the origin."""
+"""m; the arm reaches 0.65 m, and its base is at the origin."""
 MAX_TURN = 10.0
 """rad; limit of the angles in a state or an action."""
 OWN_METADATA = "episode_metadata/ptr_metadata"

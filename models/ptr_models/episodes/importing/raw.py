@@ -43,7 +43,7 @@ _IMAGE = re.compile(r"im_(\d+)\.jpg")
 
 @dataclass(frozen=True)
 class Recording:
-    """Where an episode of the raw release lies.
+    """Where an episode of the raw release is.
 
     Attributes:
         folder: traj0, with the images.   number: of the trajectory.

@@ -90,7 +90,7 @@ def is_there(folder: Path, contract: Contract, further: Sequence[str] = ()) -> b
     """Whether a bag was written before; remains of an interrupted import are removed.
 
     Args:
-        further: cameras that it may have beside those of the contract.
+        further: cameras that it may have in addition to those of the contract.
     Raises:
         EpisodeError: it exists, but follows another contract.
     """

@@ -61,7 +61,7 @@ def read_records(path: Path, damaged: Callable[[int | None, str], None] | None =
 
 
 def frame_record(data: bytes) -> bytes:
-    """A record as it stands in a TFRecord file."""
+    """A record as it is stored in a TFRecord file."""
     length = struct.pack("<Q", len(data))
     return length + struct.pack("<I", masked_crc(length)) + data + struct.pack("<I", masked_crc(data))
 

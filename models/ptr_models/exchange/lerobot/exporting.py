@@ -138,8 +138,8 @@ def _stage_all(
 def _key(path: str, stamp: Stamp, plan: Plan) -> str:
     """Name of a staged episode: it changes with the bag, its label and the plan."""
     how = (plan.contract.to_json(), plan.cameras, plan.encoding, plan.image_size, __version__)
-    said = repr((os.path.abspath(path), stamp, *how))
-    return hashlib.sha256(said.encode()).hexdigest()[:24]
+    identity = repr((os.path.abspath(path), stamp, *how))
+    return hashlib.sha256(identity.encode()).hexdigest()[:24]
 
 
 def _stage_one(job: tuple[str, Path], plan: Plan, outcomes: Sequence[str], kinds: Sequence[str]) -> str:

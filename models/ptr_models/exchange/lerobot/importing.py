@@ -219,8 +219,8 @@ def _metadata(record: Record, rule: _Rule, checksum: str) -> EpisodeMetadata:
         origin = (before if isinstance(before, dict) else {}) | origin
         return dataclasses.replace(own, contract=rule.contract, extra=own.extra | {"lerobot": origin})
     instruction = "".join(character if character.isprintable() else " " for character in record.task)[:MAX_TEXT]
-    said = record.rows.get(layout.SUCCESS)
-    outcome = rule.options.outcome if said is None else ("success" if said.any() else "failure")
+    success = record.rows.get(layout.SUCCESS)
+    outcome = rule.options.outcome if success is None else ("success" if success.any() else "failure")
     place = re.sub(r"[^A-Za-z0-9]+", "_", rule.name).strip("_")[-60:]
     return EpisodeMetadata(
         episode_id=f"lerobot_{place}_{record.index:06d}_{checksum}",
