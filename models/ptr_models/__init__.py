@@ -1,4 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The learner of PTR (Pre-Training for Robots): episodes, networks, algorithms and training, free of ROS."""
+"""The learning side of PTR (Pre-Training for Robots): episodes, networks, algorithms and training, without ROS."""
 
 __version__ = "0.1.0"

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The command line `ptr`: own commands, and those that other packages add through entry points.
+"""The command line `ptr`: its own commands, and those that other packages add through entry points.
 
 A command is a function `register(subparsers)` that adds an argparse parser and calls
 `parser.set_defaults(run=function)`; `function(arguments)` returns an exit code or None for 0. Packages name
-theirs in the entry-point group `ptr.commands`. What a command raises as `PtrError` is printed as one
-sentence, as is what the operating system refuses.
+theirs in the entry-point group `ptr.commands`. A `PtrError` that a command raises is printed as one
+sentence, and so are errors of the operating system.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ sentence on stderr and exit code 2; --debug before the command adds a traceback.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit code.
 
-    0; 1: what was looked at is not well; 2: an error that a person can mend; 128 + the number of the signal that ended
+    0: success; 1: a check found a problem; 2: an error that the user can fix; 128 + the number of the signal that ended
     it.
     """
     words = sys.argv[1:] if arguments is None else list(arguments)
@@ -87,7 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return code
     except KeyboardInterrupt as error:
         return tell_interrupted(error)
-    except BrokenPipeError:  # whoever reads has seen enough
+    except BrokenPipeError:  # the reader has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
@@ -104,7 +104,7 @@ def _run(words: Sequence[str]) -> int:
     try:
         with resumable(lambda: "nothing is written yet", BEGINS_AGAIN):
             options = parser.parse_args(words)
-    except SystemExit as ended:  # of --help, --version, or of a refusal that was said
+    except SystemExit as ended:  # from --help, --version, or an error that was already printed
         return int(ended.code or 0)
     if getattr(options, "run", None) is None:
         parser.print_help()
@@ -116,7 +116,7 @@ def _run(words: Sequence[str]) -> int:
         text = plain(error, newlines=True)
     except BrokenPipeError:
         raise
-    except OSError as error:  # a path that vanished meanwhile, a full disk: the system's own words say it
+    except OSError as error:  # e.g. a vanished path or a full disk: the system's message says which
         problem = error
         place = "" if error.filename is None else f"{plain(error.filename)}: "
         text = f"{place}{plain(error.strerror or error)}"
@@ -144,7 +144,7 @@ def build_parser(debug: bool = False) -> tuple[argparse.ArgumentParser, list[tup
         known = set(subparsers.choices)
         try:
             load()(subparsers)
-        except Exception as error:  # another package's fault must not take the other commands away
+        except Exception as error:  # an error in another package must not disable the other commands
             if debug:
                 traceback.print_exc()
             _withdraw(subparsers, set(subparsers.choices) - known)
@@ -154,7 +154,7 @@ def build_parser(debug: bool = False) -> tuple[argparse.ArgumentParser, list[tup
 
 
 def _describe(parser: argparse.ArgumentParser) -> None:
-    """Give each command without a description the sentence that the list of commands has about it."""
+    """Give each command without a description its sentence from the list of commands."""
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):
             about = {item.dest: item.help or "" for item in action._choices_actions}
@@ -166,7 +166,7 @@ def _describe(parser: argparse.ArgumentParser) -> None:
 
 
 class _TopParser(Parser):
-    """`ptr` itself: its help lists the commands by what they are for."""
+    """`ptr` itself: its help lists the commands by purpose."""
 
     subcommands: argparse._SubParsersAction
 
@@ -184,8 +184,8 @@ class _TopParser(Parser):
 
 
 _OPTIONS = (
-    ("-h, --help", "show this and end"),
-    ("--version", "show the version and end"),
+    ("-h, --help", "show this help and exit"),
+    ("--version", "show the version and exit"),
     ("--debug", "show a traceback with an error"),
 )
 
@@ -195,7 +195,7 @@ def _entry(name: str, about: str) -> str:
 
 
 def _withdraw(subparsers: argparse._SubParsersAction, names: set[str]) -> None:
-    """Take back the commands of a registration that failed half-way, also from the help."""
+    """Remove the commands of a registration that failed halfway, including from the help."""
     for name in names:
         subparsers.choices.pop(name)
     subparsers._choices_actions[:] = [item for item in subparsers._choices_actions if item.dest not in names]

@@ -12,8 +12,8 @@ from ptr_models.common.arguments import Existing, Name, Output, known, leaves
 from ptr_models.common.errors import PtrError
 
 DESCRIPTION = """\
-Print what a shell needs so that the Tab key completes commands, options, tasks, kitchens and paths. Once, for every
-shell that is opened from then on:
+Print what a shell needs so that the Tab key completes commands, options, tasks, kitchens and paths. Run this
+once; it works in every shell that you open from then on:
 
   ptr completion bash >> ~/.bashrc
   ptr completion zsh >> ~/.zshrc
@@ -65,7 +65,7 @@ def only_folders(kind: Existing | Output) -> bool:
 
 
 class _Names:
-    """What begins like that among the names of a kind."""
+    """The names of a kind that begin with the prefix."""
 
     def __init__(self, kind: str) -> None:
         self._kind = kind
@@ -75,7 +75,7 @@ class _Names:
 
 
 class _Paths:
-    """What begins like that among the files and folders; folders end with a slash."""
+    """The files and folders that begin with the prefix; folders end with a slash."""
 
     def __init__(self, folders: bool) -> None:
         self._folders = folders

@@ -24,14 +24,14 @@ from ptr_models.json_input import parse_object
 from ptr_models.typed_values import require_range, require_type, require_types
 
 LONGEST_LATENCY = 0.5
-"""s. A camera that is later than this can't be controlled with; the live buffers hold about as much."""
+"""s. A camera with more latency is no use for control; the live buffers hold about as much."""
 OBJECT_FEATURES = (
     *("item_x", "item_y", "item_z", "item_sin_2yaw", "item_cos_2yaw"),
     *("target_x", "target_y", "target_z", "target_sin_yaw", "target_cos_yaw"),
 )
 """What a policy can see of simulated objects instead of images; `episodes.object_features` computes it."""
 LONGEST_AGE = 60.0
-"""s; more says nothing about the world any more."""
+"""s; an older sample says nothing about the world as it is now."""
 _CAMERA_NAME = re.compile(r"[A-Za-z0-9_]{1,64}")
 
 
@@ -48,8 +48,8 @@ class Camera:
         height, width: pixels of the image that the networks see.
         resize: `squash_area`: the whole frame is scaled to (height, width) by area averaging, a JPEG of at least
             twice that size after it was decoded at half its own; the aspect ratio is not kept, as in Bridge and PTR.
-        max_age: s; an older image is no observation.
-        latency: s from what happened to the stamp of the image that shows it, as `ptr calibrate latency` measures it.
+        max_age: s; an older image is not used.
+        latency: s from an event to the stamp of the image that shows it, as `ptr calibrate latency` measures it.
     """
 
     name: str = "over_shoulder"
@@ -80,7 +80,7 @@ class Contract:
             and integrate on the last commanded pose; the gripper is absolute.
         action_low, action_high: bounds of the action in those units, mapped to [-1, 1] for the networks.
         control_rate: Hz.
-        state_max_age: s; an older arm state is no observation.
+        state_max_age: s; an older arm state is not used.
         frame, end_effector: TF frames in which poses are given.
         gripper_closed, gripper_open: finger joint (m) that means 0 and 1.
         command_latency: s from the stamp of a command to the motion that it causes. No observation depends on it.
@@ -153,7 +153,7 @@ class Contract:
 
     @property
     def observation_delay(self) -> float:
-        """By how many s an observation trails the world when it has to wait for the slowest camera."""
+        """s by which an observation trails the world if it has to wait for the slowest camera."""
         return max((camera.latency for camera in self.cameras), default=0.0)
 
     def low_dim(self) -> Contract:
@@ -188,7 +188,7 @@ class Contract:
         """Parse the canonical form (or any JSON with the same keys).
 
         Raises:
-            ContractError: not JSON, an unknown or a missing key, or values that make no contract.
+            ContractError: not JSON, an unknown or a missing key, or invalid values.
         """
         return cls.from_dict(parse_object(text, "the contract", ContractError))
 
@@ -229,14 +229,14 @@ class Contract:
         return dataclasses.replace(self, cameras=cameras, command_latency=0.0)
 
     def reaction(self) -> float:
-        """By how many s a motion trails the moment that its observation showed, computing aside."""
+        """s by which a motion trails the moment that its observation showed, without the time to compute."""
         return self.observation_delay + self.command_latency
 
     def latency_warning(self, robot: Contract) -> str:
-        """A sentence when a robot reacts later than the one whose data taught this policy, else an empty string.
+        """A sentence if a robot reacts later or sooner than the one whose data trained this policy; otherwise empty.
 
-        Cameras that are quicker than those of the data are waited for; slower ones can't be made up for. More than
-        half a control period, and an image is nearer to another step than to the one that it was paired with.
+        Cameras that are faster than those of the data are waited for; slower ones can't be compensated for. Beyond half
+        a control period, an image is nearer to another step than to the one that it was paired with.
         """
         delay = max(self.observation_delay, robot.observation_delay)
         late = delay + robot.command_latency - self.reaction()
@@ -252,12 +252,12 @@ class Contract:
     def differences(self, other: Contract, source: bool = False) -> list[str]:
         """Fields that differ, each as `field: mine != theirs`; latencies may differ.
 
-        The other may offer more than this one needs: cameras where this one has none, and objects. Whether a bag has
-        objects is seen when it is read.
+        The other may offer more than this one needs: cameras if this one has none, and objects. Whether a bag has
+        objects is checked when it is read.
 
         Args:
-            source: the other is that of a bag or of a robot, which images are taken from: those of any size can be made
-                of its full ones, and cameras that this one does not see are ignored.
+            source: the other belongs to a bag or a robot, which provides the images. Its full images can be resized to
+                any size, and cameras that this one does not use are ignored.
         """
         mine, theirs = (dataclasses.asdict(contract.without_latencies()) for contract in (self, other))
         compared = [key for key in mine if key not in ("objects", "cameras")]
@@ -265,13 +265,13 @@ class Contract:
         return found + (_of_cameras(self.cameras, other.cameras, source) if self.cameras else [])
 
     def require(self, other: Contract, who: str, source: bool = False) -> None:
-        """Raise ContractError naming each field that differs, with both values, unless there is none."""
+        """Raise ContractError if any field differs; it names each of them with both values."""
         found = self.differences(other, source)
         if found:
             raise ContractError(f"{who} follows another contract ({other.hash}, not {self.hash}): " + "; ".join(found))
 
     def with_cameras(self, names: Sequence[str]) -> Contract:
-        """The same with cameras of these names; those that it does not have are like its first one."""
+        """The same with cameras of these names; new ones are like its first one."""
         known = {camera.name: camera for camera in self.cameras}
         usual = self.cameras[0] if self.cameras else Camera()
         cameras = tuple(known.get(name, dataclasses.replace(usual, name=name, latency=0.0)) for name in names)

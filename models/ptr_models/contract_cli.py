@@ -23,7 +23,7 @@ from ptr_models.json_input import read_object
 
 DESCRIPTION = """\
 A contract says what a policy sees and does: cameras and the size of their images, the state, the action and its
-bounds, the control rate. It stands in every bag and checkpoint; training, deployment and import compare it.
+bounds, the control rate. It is stored in every bag and checkpoint; training, deployment and import compare it.
 
 To name a contract, give its JSON file, an episode, a folder of episodes, a checkpoint, or the folder of a
 run; without one, the suite's own is used."""
@@ -84,7 +84,7 @@ def contracts_of(source: Path | None) -> Counter[Contract]:
         return Counter([Contract.from_dict(read_object(index, ContractError, finite=False).get("contract", {}))])
     episodes = [source] if source.is_file() else episodes_so_far(source)
     if not episodes:
-        raise ContractError(f"{source} is no contract, and holds no episode and no checkpoint")
+        raise ContractError(f"{source} is not a contract, and holds no episode and no checkpoint")
     return Counter(read_metadata(path).contract for path in episodes)
 
 
@@ -106,7 +106,7 @@ def read_contract(file: Path) -> Contract:
     """The contract in a JSON file.
 
     Raises:
-        PtrError: it can't be read, or is none.
+        PtrError: it can't be read, or is not a contract.
     """
     try:
         return Contract.from_json(file.read_text(encoding="utf-8"))
@@ -122,7 +122,7 @@ def adjusted(contract: Contract, image_size: tuple[int, int] | None) -> Contract
 
 
 def describe(contract: Contract) -> list[str]:
-    """A contract in lines that a person reads."""
+    """A contract as lines for people to read."""
     cameras = [
         f"camera {camera.name}: {camera.width}x{camera.height} pixels, at most {camera.max_age:g} s old"
         + (f", {1e3 * camera.latency:.0f} ms late" if camera.latency else "")
@@ -173,11 +173,11 @@ def _compare(options: argparse.Namespace) -> int:
     for line in found:
         print(plain(line))
     for name, one, two in delays:
-        print(f"{name}: {1e3 * one:.0f} != {1e3 * two:.0f} ms late (each robot has its own; no hindrance)")
+        print(f"{name}: {1e3 * one:.0f} != {1e3 * two:.0f} ms late (each robot has its own; this does not matter)")
     if not found:
-        print("the two are the same in all that must be")
+        print("the two agree in all that must be the same")
     elif all(", size: " in line for line in found):
-        print("only the sizes differ: training and deployment make the images again from the full ones")
+        print("only the sizes differ: training and deployment resize the full images")
     return 1 if found else 0
 
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What training and inference need of a machine: this package's part of `ptr doctor`.
 
-The doctor belongs to the robot's package, which this one knows nothing of. It asks each installed package for rows of
-plain values, by the entry-point group `ptr.checks`.
+The doctor belongs to the robot's package, which this package does not know. It asks each installed package for rows of
+plain values, through the entry-point group `ptr.checks`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _library(module: str, distribution: str = "") -> Answer:
     try:
         loaded = importlib.import_module(module)
         return getattr(loaded, "__version__", "") or version(distribution), ""
-    except ImportError as error:  # a distribution without its metadata (PackageNotFoundError) is one, too
+    except ImportError as error:  # also a distribution without its metadata (PackageNotFoundError)
         return "", f"{module} can't be imported ({error}): {SETUP}"
 
 
@@ -50,7 +50,7 @@ def checkpoint() -> Answer:
 
 
 def gpu(driver: Path = Path("/dev/nvidiactl")) -> Answer:
-    """A GPU that PyTorch can use; `driver` is there where one is built in."""
+    """A GPU that PyTorch can use; `driver` exists if one is built in."""
     found, advice = _library("torch")
     if not found:
         return found, advice

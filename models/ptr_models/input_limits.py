@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How much a file or a message from outside may ask for. What it declares is read first and refused above these."""
+"""How much a file or a message from outside may ask for. What it declares is read first, and refused above these."""
 
 MAX_CHUNK_BYTES = 64 * 2**20
 """Uncompressed size of one MCAP chunk; the recorder's have about 1 MiB."""
@@ -7,7 +7,7 @@ MAX_IMAGE_PIXELS = 2**25
 """Pixels of one encoded image (33.5 million); a 4K frame has 8.3 million."""
 MAX_JSON_BYTES = 64 * 2**20
 MAX_EXTRA_BYTES = 2**20
-"""Of the metadata that whoever starts an episode adds to it."""
+"""Size of the JSON metadata that the starter of an episode may add."""
 MAX_YAML_BYTES = 2**20
 MAX_JSON_DEPTH = 64
 MAX_JSON_DIGITS = 100

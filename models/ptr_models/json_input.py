@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one way in for JSON from outside: bounded in size, depth and digits, and free of what JSON does not have."""
+"""The only way to read JSON from outside: bounded in size, depth and digits, without non-standard values."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def parse_json(
 
     Args:
         text: the JSON; bytes must be UTF-8.
-        what: what it is, as the sentence of the error begins: "extra_json", "episode metadata", a path.
+        what: what it is, at the start of the error message: "extra_json", "episode metadata", a path.
         error: makes the error to raise.
         finite: refuse NaN and infinity, which Python writes and JSON does not have.
         max_bytes: bytes that are read.
     Raises:
-        error: it is no JSON, or larger, deeper or with longer numbers than allowed.
+        error: it is not JSON, or is larger or deeper or has longer numbers than allowed.
     """
     if len(text) > max_bytes:
         raise error(f"{what} has {len(text)} bytes; at most {max_bytes} are read")
@@ -39,7 +39,7 @@ def parse_json(
         value = json.loads(decoded, parse_int=_integer, parse_float=_number if finite else float)
     except RecursionError:
         raise error(f"{what} is nested too deeply; at most {MAX_JSON_DEPTH} levels are read") from None
-    except ValueError as problem:  # no JSON, no UTF-8, or of `_integer` and `_number`
+    except ValueError as problem:  # not JSON, not UTF-8, or from `_integer` and `_number`
         raise error(f"{what} is not JSON: {problem}") from problem
     refusal = _refusal(value, finite)
     if refusal:
@@ -55,7 +55,7 @@ def parse_object(
     finite: bool = True,
     max_bytes: int = MAX_JSON_BYTES,
 ) -> dict[str, Any]:
-    """A JSON object. Arguments and errors as of `parse_json`; anything else is an error."""
+    """A JSON object. Arguments and errors as in `parse_json`; anything else is an error."""
     value = parse_json(text, what, error, finite=finite, max_bytes=max_bytes)
     if not isinstance(value, dict):
         raise error(f"{what} holds a JSON {type(value).__name__}, not an object")
@@ -70,7 +70,7 @@ def read_object(
     Args:
         advice: what to do when it can't be read, at the end of the sentence.
     Raises:
-        error: the file can't be read, or as of `parse_object`.
+        error: the file can't be read, or as in `parse_object`.
     """
     end = f"; {advice}" if advice else ""
 

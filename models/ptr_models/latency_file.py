@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The file in which a robot's measured latencies are kept; `ptr calibrate latency` writes it.
 
-cameras: {NAME: s}   from what happened to the stamp of the image that shows it
+cameras: {NAME: s}   from an event to the stamp of the image that shows it
 command: s           from the stamp of a command to the motion that it causes
 measured: …          when and how well they were measured; for people, not read
 """

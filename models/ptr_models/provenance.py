@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which software it was: the commit of the source tree, and the versions of installed packages."""
+"""Which software was used: the commit of the source tree, and the versions of installed packages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 PACKAGES = ("ptr_models", "ptr_msgs", "ptr_bringup", "ptr_teleop", "ptr_policy", "rosbags")
-_OURS = ("ptr_msgs/package.xml", "models/package.xml")  # what tells this suite's tree from one around an installation
+_OURS = ("ptr_msgs/package.xml", "models/package.xml")  # distinguish this suite's tree from one around an installation
 
 
 @functools.lru_cache(maxsize=1)

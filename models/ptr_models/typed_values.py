@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Values from outside against the annotations of a dataclass, so that a wrong type is named where it comes in."""
+"""Check values from outside against a dataclass's annotations, so that a wrong type is reported where it enters."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from typing import Any
 def require_types(instance: object, error: Callable[[str], Exception], name: str = "") -> None:
     """Compare each field of a dataclass with its annotation.
 
-    An integer passes for a float, but a boolean for neither; a float must be finite. What is annotated otherwise than
-    by a plain type, a tuple, a mapping, a union or a dataclass is not compared.
+    An integer passes for a float, but a boolean for neither; a float must be finite. Annotations
+    other than a plain type, a tuple, a mapping, a union or a dataclass are not checked.
 
     Args:
         error: makes the error to raise.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one way in for YAML from outside, bounded like JSON."""
+"""The only way to read YAML from outside, bounded like JSON."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def parse_yaml(text: str, what: str, error: Callable[[str], Exception] = PtrErro
     """The value of a YAML text.
 
     Args:
-        what: what it is, as the sentence of the error begins.
+        what: what it is, at the start of the error message.
         error: makes the error to raise.
     Raises:
-        error: it is no YAML, too long, nested too deeply, or holds a number with too many digits.
+        error: it is not YAML, too long, nested too deeply, or holds a number with too many digits.
     """
     if len(text) > MAX_YAML_BYTES:
         raise error(f"{what} has {len(text)} characters; at most {MAX_YAML_BYTES} are read")
@@ -29,7 +29,7 @@ def parse_yaml(text: str, what: str, error: Callable[[str], Exception] = PtrErro
     except RecursionError:
         raise error(f"{what} is nested too deeply") from None
     except (yaml.YAMLError, ValueError, TypeError, OverflowError) as problem:  # the others: numbers, dates, keys
-        raise error(f"{what} is no YAML: {' '.join(str(problem).split())}") from problem
+        raise error(f"{what} is not YAML: {' '.join(str(problem).split())}") from problem
 
 
 def read_yaml(path: Path | str, what: str, error: Callable[[str], Exception] = PtrError) -> Any:
@@ -38,7 +38,7 @@ def read_yaml(path: Path | str, what: str, error: Callable[[str], Exception] = P
     Args:
         what: what it is; the path follows in the sentence.
     Raises:
-        error: the file can't be read, or as of `parse_yaml`.
+        error: the file can't be read, or as in `parse_yaml`.
     """
     try:
         if Path(path).stat().st_size > MAX_YAML_BYTES:
@@ -47,5 +47,5 @@ def read_yaml(path: Path | str, what: str, error: Callable[[str], Exception] = P
     except OSError as problem:
         raise error(f"{what} {path} can't be read: {problem.strerror or problem}") from problem
     except UnicodeDecodeError as problem:
-        raise error(f"{what} {path} is no YAML: {problem}") from problem
+        raise error(f"{what} {path} is not YAML: {problem}") from problem
     return parse_yaml(text, f"{what} {path}", error)

@@ -62,7 +62,7 @@ class Algorithm(Protocol):
         """What a checkpoint stores, by name."""
 
     def update(self, batch: Any, step: int) -> dict[str, Tensor]:
-        """One update with a batch of the kind `batches`, after `step` updates; returns metrics, each one number."""
+        """One update with a batch of the kind `batches`, after `step` updates; returns scalar metrics."""
 
 
 def make_algorithm(config: AlgorithmConfig, networks: NetworkConfig, tasks: int, device: str = "cpu") -> Algorithm:

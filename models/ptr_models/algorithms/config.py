@@ -78,8 +78,8 @@ class AlgorithmConfig:
         varying_dimensions: dimensions whose entropy counts; empty: all (PTR).
         cql_uniform_dimensions: dimensions in which the conservative term's uniform actions differ from the data action:
             `all` (PTR), the `varying` ones, or `parts`. With `parts` a third of a state's uniform actions differs in
-            all dimensions, a third in translation only, a third in rotation only. Without it, Q can tell uniform
-            actions by one part and learns little about the others.
+            all dimensions, a third in translation only, a third in rotation only. Otherwise Q can recognize
+            uniform actions by one part and learns little about the others.
         actor_lr, critic_lr, temperature_lr: learning rates of Adam.
         critic_td_lr: the critic's learning rate after `critic_warmup_steps`; 0: `critic_lr`. A low rate keeps what the
             critic learned from the returns.

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looking at what was learned: values along demonstrations, checkpoint choice, figures for reports."""
+"""Examine what was learned: values along demonstrations, checkpoint choice, figures for reports."""

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What Q loses when a part of the data action is replaced by a uniform one, and how wide the actor's actions are.
+"""How much Q drops when part of the data action becomes uniform, and how widely the actor's actions spread.
 
-The conservative term draws uniform actions in all dimensions at once. Where one part gives them away (a rotation that
-the data never command), Q learns little about the others, and the entropy that the actor may not spend there goes into
-the motion. A healthy Q-function loses about as much by uniform motion as by uniform rotation.
+The conservative term draws uniform actions in all dimensions at once. If one part gives them away (a rotation that
+never occurs in the data), Q learns little about the others, and the entropy that the actor can't spend there goes into
+the motion. A healthy Q-function drops about as much for uniform motion as for uniform rotation.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class ActionSensitivity:
     Attributes:
         states: number of states.
         q_data: Q of the data actions, smallest critic.
-        lost: Q lost by a uniform action in a part of the dimensions (see PARTS), by the part's name.
+        lost: drop of Q if one part of the dimensions (see PARTS) is uniform, by name of the part.
         std: (A,) standard deviation of the actor's samples, in the contract's units (m, rad, gripper opening).
         data_std: (A,) of the data actions, over all states.
         names: of the dimensions.
@@ -71,7 +71,7 @@ class ActionSensitivity:
 
 
 def action_sensitivity(policy: BatchPolicy, data: Dataset, *, count: int = 16, seed: int = 0) -> ActionSensitivity:
-    """Look at every state of some episodes.
+    """Evaluate every state of some episodes.
 
     Args:
         policy: with a Q-function.
@@ -114,7 +114,7 @@ def action_sensitivity(policy: BatchPolicy, data: Dataset, *, count: int = 16, s
 def replaced(
     actions: NDArray[np.float32], parts: Mapping[str, list[int]], count: int, rng: np.random.Generator
 ) -> list[NDArray[np.float32]]:
-    """Per part the actions (T, A) with uniform values in its dimensions, `count` times: (T, count, A) each."""
+    """For each part, the actions (T, A) with uniform values in its dimensions, `count` times: (T, count, A)."""
     found = []
     for dimensions in parts.values():
         several = np.repeat(actions[:, None], count, axis=1)

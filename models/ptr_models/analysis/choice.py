@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Choose a checkpoint of a run without trials, and store the choice and its reason in the run.
 
-PTR takes the earliest checkpoint of fine-tuning whose values rise along the demonstrations of the target task. For
-methods without a Q-function, and where the actor has only imitated so far, there is no such rule, and the last
-checkpoint counts.
+PTR takes the earliest checkpoint of fine-tuning whose values rise along the demonstrations of the target task. The
+rule does not apply to methods without a Q-function, or while the actor only imitates; then the last checkpoint is
+chosen.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Choice:
         return "\n".join([*filter(None, rows), f"Chosen: {self.path}", f"because {self.reason}."])
 
     def to_dict(self) -> dict[str, Any]:
-        """What choice.json holds."""
+        """The content of choice.json."""
         return {
             "chosen": self.path.name,
             "reason": self.reason,
@@ -80,9 +80,9 @@ def choose_of_run(
     Args:
         run: its folder.
         folders: demonstrations of the target task; none: those that the run was fine-tuned on.
-        earliest: updates of fine-tuning that a choice needs; None: `schedule.choose_from` of the run.
+        earliest: minimum updates of fine-tuning for a choice; None: `schedule.choose_from` of the run.
         demonstrations: maximum number, chosen by the run's seed.
-        cache: of replay.   exclude: see `episodes.exclusion`; without `folders` what the run left out is left out, too.
+        cache: folder of replay caches.   exclude: see `episodes.exclusion`; without `folders`, the run's also apply.
         device: that computes the values.
     Raises:
         PtrError: the run has no checkpoints, or the demonstrations do not fit them.
@@ -104,7 +104,7 @@ def choose_of_run(
 
 
 def _only_imitated(checkpoint: Checkpoint) -> bool:
-    """Whether the actor has not followed the values yet."""
+    """Whether the actor has only imitated so far."""
     return checkpoint.step <= checkpoint.config.algorithm.bc_steps
 
 
@@ -118,7 +118,7 @@ def _by_trend(paths: Sequence[Path], data: Dataset, earliest: int, device: str) 
     elif best.trend.accepted:
         reason = f"it is {RULE}" + (f"; from {earliest} updates of fine-tuning on" if earliest else "")
     else:
-        reason = f"the values of none rise as they should, and its trend score of {best.trend.score:.3f} is the best"
+        reason = f"no checkpoint's values rise as they should; its trend score of {best.trend.score:.3f} is the best"
     return Choice(best.path, reason, candidates)
 
 

@@ -23,8 +23,8 @@ examples:
   ptr analyze q data/croissant --checkpoint runs/croissant --out q.png --json values.json
   ptr analyze critical data/croissant --checkpoint runs/croissant --compare runs/bc --out critical.png
   ptr analyze action-sensitivity runs/croissant --data data/croissant
-  ptr analyze generalization runs/croissant --unseen data/more_croissant      does it know new episodes, too?
-  ptr analyze choose --run runs/croissant      which checkpoint PTR's rule takes, by the run's own demonstrations
+  ptr analyze generalization runs/croissant --unseen data/more_croissant      does it know new episodes too?
+  ptr analyze choose --run runs/croissant      which checkpoint PTR's rule chooses, from the run's demonstrations
   ptr analyze training runs/croissant --out curves.png"""
 
 
@@ -43,7 +43,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     q.add_argument(
         "--out", type=arguments.figure_file, default=Path("q.png"), metavar="FILE", help="image (default: q.png)"
     )
-    q.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write the values to this file, too")
+    q.add_argument("--json", type=arguments.output_file, metavar="FILE", help="also write the values to this file")
     q.set_defaults(run=run_q)
     critical = _add_critical(kinds)
     _add_action_sensitivity(kinds)
@@ -91,7 +91,7 @@ def _add_critical(kinds: argparse._SubParsersAction) -> argparse.ArgumentParser:
         "critical",
         help="mark the decisions of a demonstration that matter, according to Q",
         description="Mark the decisions at which the Q-function separates the action taken from its alternatives, draw "
-        "Q and advantage under the film strip, and compare the policies' errors at those moments with the others.",
+        "Q and advantage under the film strip, and compare the policies' errors there with their other errors.",
     )
     parser.add_argument(
         "--checkpoint", type=arguments.checkpoint, required=True, metavar="DIR", help="of a method with a Q-function"
@@ -116,9 +116,9 @@ def _add_critical(kinds: argparse._SubParsersAction) -> argparse.ArgumentParser:
         default=0.2,
         help="of decisions that may be critical (default: 0.2)",
     )
-    parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of what is drawn (default: 0)")
+    parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of the random draws (default: 0)")
     parser.add_argument("--out", type=arguments.figure_file, default=Path("critical.png"), metavar="FILE", help="image")
-    parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all results to this file")
     parser.set_defaults(run=run_critical)
     return parser
 
@@ -142,7 +142,7 @@ def _add_generalization(kinds: argparse._SubParsersAction) -> None:
         "generalization",
         help="compare a checkpoint with episodes that it has not seen",
         description="Print how far the policy's actions are from those of its training data and of other episodes, and "
-        "how well Q knows the returns of both: of the same tasks, so that a gap shows what it has learned by heart.",
+        "how well Q predicts the returns of both. Their tasks are the same, so a gap shows what it has memorized.",
     )
     folders = {"--unseen": "folders of other episodes of the same tasks, or sets (.json)"}
     _add_checkpoint_and_episodes(parser, folders, "episodes of each kind")
@@ -152,16 +152,16 @@ def _add_generalization(kinds: argparse._SubParsersAction) -> None:
 
 
 def _add_checkpoint_and_episodes(parser: argparse.ArgumentParser, folders: Mapping[str, str], limited: str) -> None:
-    """A checkpoint, required options of folders (with their help), how many of the episodes, and where figures go."""
+    """Add a checkpoint, required options for folders (with their help), the number of episodes, and the JSON file."""
     about = "checkpoint folder, or the folder of a run"
     arguments.also_by_place(parser, "checkpoint", type=arguments.checkpoint, metavar="CHECKPOINT", help=about)
     for option, words in folders.items():
         arguments.several(parser, option, type=arguments.episodes, required=True, metavar="DIR", help=words)
     arguments.add_limit(parser, 50, limited)
-    parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of what is drawn (default: 0)")
+    parser.add_argument("--seed", type=arguments.seed, default=0, metavar="N", help="of the random draws (default: 0)")
     add_exclude(parser)
     arguments.add_cache(parser)
-    parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all results to this file")
 
 
 @begins_again
@@ -271,7 +271,7 @@ def run_generalization(options: argparse.Namespace) -> int:
     if options.json is not None:
         write_json(options.json, {name: item.to_dict() for name, item in fits.items()})
     next_step(
-        "sim", "evaluate", "--checkpoint", options.checkpoint, "--task", "…", "--kitchen", "…", about="trials of it"
+        "sim", "evaluate", "--checkpoint", options.checkpoint, "--task", "…", "--kitchen", "…", about="run trials of it"
     )
     return 0
 
@@ -286,7 +286,7 @@ def _opened(
     """At most `--limit` of the episodes in some folders, chosen by the seed, without those of `--exclude`.
 
     Args:
-        others: policies that see the same.
+        others: policies with the same observations.
     """
     from ptr_models.training.data import limited, open_folders
 
@@ -297,7 +297,7 @@ def _opened(
 
 
 def _named(policy: Any, taken: str) -> dict[str, Any]:
-    """A policy under the name of its preset, which differs from the one that is taken already."""
+    """A policy by the name of its preset, with a suffix if that name is already taken."""
     name = policy.checkpoint.config.preset
     return {name if name != taken else f"{name} (compared)": policy}
 
@@ -322,7 +322,7 @@ def run_choose(options: argparse.Namespace) -> int:
     if options.out is not None and found.candidates:
         steps, scores = zip(*((item.step, item.trend.score) for item in found.candidates), strict=True)
         print(f"image: {save(trend_figure(steps, scores, checkpoint_step(found.path)), options.out)}")
-    next_step("sim", "evaluate", "--checkpoint", found.path, "--task", "…", "--kitchen", "…", about="trials of it")
+    next_step("sim", "evaluate", "--checkpoint", found.path, "--task", "…", "--kitchen", "…", about="run trials of it")
     return 0
 
 
@@ -333,5 +333,5 @@ def run_training(options: argparse.Namespace) -> int:
     from ptr_models.common.plotting import save
 
     print(save(training_figure(read_metrics(options.run_folder)), options.out))
-    next_step("analyze", "choose", "--run", options.run_folder, about="which of its checkpoints to take")
+    next_step("analyze", "choose", "--run", options.run_folder, about="which of its checkpoints to use")
     return 0

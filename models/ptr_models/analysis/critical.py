@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which decisions of a demonstration matter: where Q separates the action taken from its alternatives.
 
-Offline RL can do better than imitation when few of the states need one exact action and the others forgive many
+Offline RL can outperform imitation if only a few states require an exact action and the others tolerate many
 (Kumar et al. 2022, "When should we prefer offline RL over behavioral cloning?", sec. 4: critical states). Imitation
-treats all steps alike; a Q-function knows which ones they are.
+treats all steps alike; a Q-function knows which ones are critical.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Decisions:
         q: (T,) of the action taken, smallest critic.
         alternatives: (T, N) Q of the alternatives, smallest critic.
         advantage: (T,) Q of the action taken minus Q of the policy's mode.
-        errors: policy's name to (T,), RMS difference of its mode to the action taken over the 7 scaled dimensions.
+        errors: policy's name to (T,), RMS difference of its mode and the action taken over the 7 scaled dimensions.
     """
 
     name: str
@@ -87,7 +87,7 @@ def judge(
     seed: int = 0,
     name: str = "PTR",
 ) -> list[Decisions]:
-    """Look at every decision of some demonstrations through a Q-function.
+    """Evaluate every decision of some demonstrations with a Q-function.
 
     Args:
         policy: with the Q-function; its own error is recorded under `name`.
@@ -102,7 +102,7 @@ def judge(
     if alternatives not in ALTERNATIVES:
         raise PtrError(f"unknown alternatives {alternatives!r}; known: {', '.join(ALTERNATIVES)}")
     if count < 2:
-        raise PtrError(f"{count} alternatives say nothing; at least 2 are needed")
+        raise PtrError(f"{count} alternatives are too few; at least 2 are needed")
     generator = np.random.default_rng(seed)
     pool = np.concatenate([_taken(data, index, policy.chunk) for index in range(len(data))])
     policies = {name: policy, **(others or {})}
@@ -127,7 +127,7 @@ def _taken(data: Dataset, index: int, chunk: int) -> NDArray[np.float32]:
 def _decisions(
     policy: BatchPolicy, policies: Mapping[str, BatchPolicy], data: Dataset, index: int, compared: NDArray[np.float32]
 ) -> Decisions:
-    """One demonstration through the Q-function of `policy`, whose name is the first; compared: (T, N, A).
+    """Evaluate one demonstration with the Q-function of `policy`, whose name is the first; compared: (T, N, A).
 
     Errors of the policies are those of their first actions.
     """
@@ -153,8 +153,8 @@ def _decisions(
 def critical(decisions: Sequence[Decisions], share: float = 0.2) -> list[NDArray[np.bool_]]:
     """Which decisions are critical: (T,) for each demonstration.
 
-    Those whose separation belongs to the largest `share` over all demonstrations, and whose action beats at least
-    80 % of the alternatives.
+    A decision is critical if its separation is among the largest `share` over all demonstrations, and its action beats
+    at least 80 % of the alternatives.
 
     Args:
         share: in (0, 1).
@@ -168,7 +168,7 @@ def critical(decisions: Sequence[Decisions], share: float = 0.2) -> list[NDArray
 def compare(
     decisions: Sequence[Decisions], marks: Sequence[NDArray[np.bool_]], policy: str, seed: int = 0
 ) -> Comparison | None:
-    """A policy's error at critical decisions against the others; None where either kind is missing.
+    """A policy's error at critical decisions, compared with the others; None if either kind is missing.
 
     Args:
         policy: name in `Decisions.errors`.

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How well a policy fits episodes: those that it has learned from beside others that it has not seen.
+"""How well a policy fits the episodes that it has learned from, compared with others that it has not seen.
 
-Losses of training are those of the training data. A Q-function that knows the returns of its own episodes much better
+Training losses only describe the training data. A Q-function that knows the returns of its own episodes much better
 than those of new ones has memorized scenes.
 """
 
@@ -35,10 +35,10 @@ class Fit:
     Attributes:
         episodes, steps: how many.
         translation: RMS distance in meters between the translations of the policy's mode and of the data, per step.
-        rotation: the same of the rotation vectors, in radians.
+        rotation: the same for the rotation vectors, in radians.
         gripper: share of steps at which both are on the same side of half open.
         correlation: Pearson's of Q of the data actions (smallest critic) and their returns; None without a critic, or
-            where one of them is constant.
+            if one of them is constant.
         value_error: RMS difference of the two; None without a critic.
     """
 
@@ -83,10 +83,10 @@ def fit(policy: BatchPolicy, data: Dataset, labelling: Labelling | None) -> Fit:
 
 
 def split(seen: Dataset, others: Dataset, tasks: TaskTable) -> tuple[Dataset, Dataset]:
-    """The episodes of `seen` and of `others` to compare: of the same tasks, and those of `others` not in `seen`.
+    """The episodes of `seen` and of `others` to compare: they have the same tasks, and none of `others` is in `seen`.
 
     Episodes of `others` whose task the checkpoint does not know are left out. An episode is recognized by its name,
-    wherever it lies.
+    wherever it is stored.
 
     Raises:
         PtrError: one of the two would be empty.
@@ -107,7 +107,7 @@ def split(seen: Dataset, others: Dataset, tasks: TaskTable) -> tuple[Dataset, Da
     wanted = {tasks.canonical(task) for task in unseen.tasks}
     same = [tasks.canonical(task) in wanted for task in seen.tasks]
     if not any(same):
-        raise PtrError(f"no training episode is of {', '.join(sorted(wanted))}, as those of --unseen are; name others")
+        raise PtrError(f"no training episode shows {', '.join(sorted(wanted))}, the tasks of --unseen; name others")
     return seen.select(same), unseen
 
 

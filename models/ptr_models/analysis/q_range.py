@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The range of Q along demonstrations, per task and step, for the alarm of the policy server.
+"""The range of Q along demonstrations, per task and step, for the policy server's alarm.
 
-One range for a whole task would notice nothing: a policy that has lost its object stops at a value which
-demonstrations pass through on their way. Hence bounds per step, with room for those who are slower or faster.
+A single range for a whole task would detect nothing: a policy that has lost its object gets stuck at a value that
+demonstrations pass through on their way. So there are bounds per step, with room for slower and faster motion.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def q_ranges(policy: Policy, data: Dataset, demonstrations: int = DEMONSTRATIONS
     """The range of each task in the data that the policy knows, by the name of its slot; failures are left out.
 
     Args:
-        demonstrations: at most so many per task, the same ones each time.
+        demonstrations: maximum number per task, the same ones each time.
     """
     tasks, found = policy.checkpoint.tasks, {}
     names = np.array([tasks.canonical(name) for name in data.tasks])
@@ -105,7 +105,7 @@ def add_q_ranges(
 def add_from_folders(
     path: Path, folders: Sequence[Path], *, demonstrations: int, cache: Path | None, exclude: Sequence[str] = ()
 ) -> dict[str, QRange]:
-    """`add_q_ranges` with the demonstrations in some folders; it is an error when none is of use."""
+    """`add_q_ranges` with the demonstrations in some folders; it is an error if none is usable."""
     checkpoint = read_checkpoint(path)
     by_goal_image = checkpoint.config.data.by_goal_image
     data = open_folders(folders, checkpoint.contract, cache=cache, exclude=exclude, goal_images=by_goal_image)

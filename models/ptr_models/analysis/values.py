@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Q along demonstrations, and the rule that chooses a checkpoint from it without a single trial.
 
-A good Q-function rises along a demonstration, since ever fewer steps are left before the reward. PTR takes
+A good Q-function rises along a demonstration, since fewer and fewer steps are left before the reward. PTR takes
 the earliest fine-tuning checkpoint that shows this; here the trend is a number.
 """
 
@@ -167,8 +167,8 @@ class Candidate:
 def choose(candidates: Sequence[Candidate], earliest: int = 0) -> Candidate:
     """PTR's rule: the earliest checkpoint whose values rise; if none does, the one that comes nearest.
 
-    Values may rise before the policy has learned the task, because those of a pre-trained critic often do so on new
-    demonstrations at once: hence `earliest`.
+    Values may rise before the policy has learned the task, because a pre-trained critic's values often do so at
+    once on new demonstrations: hence `earliest`.
 
     Args:
         candidates: at least one.
@@ -179,7 +179,7 @@ def choose(candidates: Sequence[Candidate], earliest: int = 0) -> Candidate:
     for candidate in considered:
         if candidate.trend.accepted:
             return candidate
-    return max(considered, key=lambda item: item.trend.score)  # of equals the first, which is the earlier
+    return max(considered, key=lambda item: item.trend.score)  # among equal ones the first, which is the earliest
 
 
 def score_checkpoints(

@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the commands of `ptr` share: types of arguments that refuse in one sentence, and options of one meaning.
+"""What the commands of `ptr` share: argument types that refuse bad values in one sentence, and common options.
 
-The types look at the world (is the folder there, can it be written, is there such a task), so that what is wrong shows
-before anything starts. One word means one thing in every command:
+The types check the environment (does the folder exist, is it writable, is there such a task), so that mistakes show
+before anything starts. Each option means the same in every command:
 
---task, --kitchen       names of the simulator; where a command takes several, they follow one another
+--task, --kitchen       names of the simulator; if a command takes several, they follow one another
 --episodes, --trials    demonstrations, and runs of a policy: how many
---data, --target        folders of episodes: of many tasks, and of the one that is learned
+--data, --target        folders of episodes: of many tasks, and of the new task
 --videos                MP4 files and folders of them, without actions
 --checkpoint, --run     a checkpoint or the folder of its run, and the folder of a run
 --out                   the folder, or the file, that the command writes
---namespace             of the robot that the command talks to, where a ROS domain has several
+--namespace             of the robot that the command talks to, if a ROS domain has several
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _vocabulary: dict[str, Callable[[], Collection[str]]] = {}
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser that refuses in one sentence, on stderr and with exit code 2; commands below it do likewise."""
+    """A parser that reports an error in one sentence on stderr and exits with code 2; so do its subcommands."""
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong, and where the help is."""
@@ -47,17 +47,17 @@ class Parser(argparse.ArgumentParser):
 
 
 def teach(kind: str, names: Callable[[], Collection[str]]) -> None:
-    """Make the names of a kind (task, kitchen) known: those of the simulator, by the package that has it."""
+    """Register the names of a kind (task, kitchen); the simulator's package calls it."""
     _vocabulary[kind] = names
 
 
 def known(kind: str) -> Collection[str]:
-    """The known names of a kind; none where no simulator is installed."""
+    """The known names of a kind; none if no simulator is installed."""
     return _vocabulary[kind]() if kind in _vocabulary else ()
 
 
 def unknown_text(kind: str, name: str, names: Collection[str], where: str = "") -> str:
-    """The sentence about an unknown name, with the nearest one and, where they are few, all of them.
+    """The sentence about an unknown name, with the nearest one and, if there are few, all of them.
 
     Args:
         where: where all of them are listed.
@@ -74,7 +74,7 @@ class Name:
 
     Args:
         kind: task, kitchen or camera.
-        free: other names are as good, such as those of tasks on a real table.
+        free: other names are valid too, such as those of tasks on a real table.
     """
 
     def __init__(self, kind: str, free: bool = False) -> None:
@@ -98,8 +98,8 @@ class OneOf:
     """Type of an argument: one of the names that a function lists when they are needed.
 
     Args:
-        what: what the names are of.
-        where: where a person finds them, for a long list.
+        what: what the names refer to.
+        where: where to find them, for a long list.
     """
 
     def __init__(self, what: str, names: Callable[[], Collection[str]], where: str = "") -> None:
@@ -138,7 +138,7 @@ def setting(text: str) -> str:
 
 
 WAYS = ("mode", "sample", "sample_gripper", "argmax_q", "softmax_q")
-"""Ways of choosing actions: `algorithms.config.CHOICES`, which would bring PyTorch along."""
+"""Ways of choosing actions: `algorithms.config.CHOICES`, whose import would load PyTorch."""
 WAYS_TEXT = ", ".join(WAYS)
 way = OneOf("way of choosing actions", lambda: WAYS)
 task, kitchen, camera = Name("task"), Name("kitchen"), Name("camera")
@@ -148,7 +148,7 @@ LONGEST_INSTRUCTION = 120
 
 
 def task_or_instruction(text: str) -> str:
-    """Type of an argument: the name of a task, or words for a policy that knows tasks by their words."""
+    """Type of an argument: the name of a task, or words for a policy that takes instructions."""
     if not any(character.isspace() for character in text.strip()):
         return any_task(text)
     if len(text) > LONGEST_INSTRUCTION or not text.isprintable():
@@ -174,7 +174,7 @@ class Whole:
 
 
 class Real:
-    """Type of an argument: a finite number within bounds; `above`: greater than the lower one."""
+    """Type of an argument: a finite number within bounds; `above`: greater than the lower bound."""
 
     def __init__(self, low: float = -math.inf, high: float = math.inf, above: bool = False) -> None:
         self.low, self.high, self.above = low, high, above
@@ -198,7 +198,7 @@ positive, share = Real(0.0, above=True), Real(0.0, 1.0)
 
 
 class Existing:
-    """Type of an argument: a path that is there and can be read.
+    """Type of an argument: an existing path that can be read.
 
     Args:
         folder, file: what it may be.
@@ -231,10 +231,10 @@ class Episodes(Existing):
 
 
 class Output:
-    """Type of an argument: a folder or a file that can be written, whether it is there or not.
+    """Type of an argument: a folder or a file that can be written, whether it exists or not.
 
     Args:
-        endings: of a file's name, one of which it has to have; none: any.
+        endings: allowed endings of a file's name; none: any.
     """
 
     def __init__(self, folder: bool = True, endings: Sequence[str] = ()) -> None:
@@ -248,7 +248,7 @@ class Output:
             raise argparse.ArgumentTypeError(f"{text} is a file; give a folder")
         there = next(parent for parent in (place, *place.absolute().parents) if parent.exists())
         if there != place and not there.is_dir():
-            raise argparse.ArgumentTypeError(f"{text} cannot be made, since {there} is a file")
+            raise argparse.ArgumentTypeError(f"{text} cannot be created, since {there} is a file")
         if not os.access(there, os.W_OK | (os.X_OK if there.is_dir() else 0)):
             raise argparse.ArgumentTypeError(f"{text} cannot be written: {there} is not writable")
         if self.endings and place.suffix.lower() not in self.endings:
@@ -315,7 +315,7 @@ def also_by_place(parser: argparse.ArgumentParser, name: str, dest: str = "", **
 
 
 class _ByPlace(argparse.Action):
-    """A word without a name, which may be missing: then it overwrites nothing."""
+    """A word without a name; if it is missing, it overwrites nothing."""
 
     def __call__(self, parser: Any, namespace: argparse.Namespace, values: Any, option_string: Any = None) -> None:
         if values is not None:
@@ -329,13 +329,13 @@ def add_cache(parser: argparse.ArgumentParser) -> None:
 
 
 def add_limit(parser: argparse.ArgumentParser, default: int, about: str = "demonstrations") -> None:
-    """Add how many episodes are looked at, as `limit`."""
+    """Add the maximum number of episodes, as `limit`."""
     text = f"{about} (default: {default})"
     option(parser, "--episodes", old=("--limit",), dest="limit", type=count, default=default, metavar="N", help=text)
 
 
 def add_image_size(parser: argparse.ArgumentParser) -> None:
-    """`--image-size` of a command that writes bags: of the images that policies are to see in them."""
+    """`--image-size` of a command that writes bags: the size of the images that policies will see."""
     about = "that a policy sees, N or WIDTHxHEIGHT; bags keep the full images (default: 64)"
     parser.add_argument("--image-size", type=image_size, metavar="SIZE", help=about)
 
@@ -344,7 +344,7 @@ def add_cameras(parser: argparse.ArgumentParser, type: Callable[[str], str], usu
     """`--camera` of a command that writes bags.
 
     Args:
-        usual: the cameras without the option.
+        usual: the cameras if the option is missing.
     """
     about = f"one or more cameras, in the order in which a policy sees them (default: {usual})"
     several(parser, "--camera", old=("--cameras",), dest="cameras", type=type, metavar="NAME", help=about)
@@ -385,14 +385,14 @@ def leaves(parser: argparse.ArgumentParser, words: tuple[str, ...] = ()) -> Iter
 
 
 def path(text: str) -> Path:
-    """Type of an argument: a path of another machine, or one that need not be there."""
+    """Type of an argument: a path on another machine, or one that need not exist."""
     if not text.strip() or "\0" in text:
         raise argparse.ArgumentTypeError("a path is needed, not an empty word")
     return Path(text)
 
 
 def _beside(path: Path) -> str:
-    """What lies where a path was looked for and is called almost so."""
+    """A hint at a file or folder with a similar name in the same folder; empty: none."""
     try:
         names = [entry.name for entry in path.parent.iterdir()]
     except OSError:

@@ -11,7 +11,7 @@ from ptr_models.common.errors import PtrError
 
 
 def checkpoint_directories() -> list[Path]:
-    """Folders that may hold shipped checkpoints, the first one that exists counts.
+    """Folders that may hold shipped checkpoints; the first one that exists counts.
 
     $PTR_CHECKPOINTS, the source tree's models/checkpoints, share/ptr_models/checkpoints of the Python
     installation and of the workspaces on AMENT_PREFIX_PATH.
@@ -24,7 +24,7 @@ def checkpoint_directories() -> list[Path]:
 
 
 def shipped_checkpoint(name: str) -> Path | None:
-    """Folder of the shipped checkpoint of that name, None where there is none or a path is called so."""
+    """Folder of the shipped checkpoint of that name; None if there is none, or if a path has that name."""
     if Path(name).exists() or os.sep in name:
         return None
     return next((folder / name for folder in checkpoint_directories() if (folder / name).is_dir()), None)
@@ -37,7 +37,7 @@ def is_external(reference: str) -> bool:
 
 
 def absolute(reference: str) -> str:
-    """An external policy with the whole path of its address, where that is a file or folder here."""
+    """An external policy, with the absolute path of its address if that is a file or folder here."""
     kind, _, address = reference.partition(":")
     return f"{kind}:{Path(address).resolve()}" if Path(address).exists() else reference
 

@@ -49,7 +49,7 @@ def command_text(*words: object) -> str:
 
 
 def _ptr() -> str:
-    """`ptr`; if it is not on the PATH, the path of this command, or in a node that of the `ptr` beside Python."""
+    """`ptr`; if it is not on the PATH, the path of this command, or, in a node, of the `ptr` beside Python."""
     called = sys.argv[0] if sys.argv else ""
     if os.path.basename(called) != "ptr":
         called = os.path.join(os.path.dirname(sys.executable), "ptr")

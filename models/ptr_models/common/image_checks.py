@@ -4,10 +4,10 @@
 | | an image is … when |
 |---|---|
 | frozen | it is the same, bit for bit, although the arm moved by more than FROZEN_TRAVEL since it was first seen |
-| frozen (episode) | the same for at least FROZEN_TIME: a frame that comes twice spoils no episode |
-| frozen (sensor) | three or more are the same within more than SENSOR_FROZEN_TIME; only of sources with noise |
+| frozen (episode) | the same for at least FROZEN_TIME: a frame that comes twice does not spoil an episode |
+| frozen (sensor) | three or more are the same for more than SENSOR_FROZEN_TIME; only for sources with noise |
 | dark | its brightest percent of values is below DARK |
-| torn | its JPEG is not whole (`jpeg.whole`), or its lower end is of one color (`broken_off`) |
+| torn | its JPEG is incomplete (`jpeg.whole`), or its lower end has a single color (`broken_off`) |
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 FROZEN_TRAVEL = 0.005
 """m that the end effector may move without any change of the image."""
 FROZEN_TURN = 0.05
-"""rad that a joint may turn without any change of the image; used where the pose of the end effector is unknown."""
+"""rad that a joint may turn without any change of the image; used if the pose of the end effector is unknown."""
 FROZEN_TIME = 0.5
-"""s of one frame that make an episode unfit."""
+"""s of the same frame that make an episode unusable."""
 SENSOR_FROZEN_TIME = 0.1
 """s of identical images. A sensor has noise: even a scene at rest gives no two equal images."""
 DARK = 24
@@ -37,9 +37,9 @@ def brightness(image: NDArray[np.uint8]) -> float:
 
 
 def broken_off(gray: NDArray[np.uint8]) -> bool:
-    """Whether the lower end of an image (H, W) is all of one gray, and that neither black nor white.
+    """Whether the lower end of an image (H, W) is a single gray that is neither black nor white.
 
-    A decoder that runs out of data repeats the last value to the end. Sensors give no such areas except where they
+    A decoder that runs out of data repeats the last value to the end. Sensors produce no such areas except where they
     are over- or underexposed.
     """
     last = gray[-1, -1]

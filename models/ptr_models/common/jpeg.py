@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The structure of a JPEG, read without decoding it: is it whole, and how large is the image?
+"""The structure of a JPEG, read without decoding it: is it complete, and how large is the image?
 
-Markers and segments as in ITU-T T.81, Annex B. A webcam's stream often leaves out the Huffman tables, which are then
-those of its Annex K (so says the USB video class for MJPEG); they are put in, so that every reader can open it.
+Markers and segments as in ITU-T T.81, Annex B. Webcam streams often omit the Huffman tables, which are then those of
+its Annex K (as the USB video class specifies for MJPEG). They are inserted, so that every reader can open the image.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _START, _END, _SCAN, _TABLES, _INTERVAL = 0xD8, 0xD9, 0xDA, 0xC4, 0xDD
 _FRAMES = (0xC0, 0xC1, 0xC2)  # baseline, extended sequential, progressive
 _PROGRESSIVE = 0xC2
 _ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
-_NO_FRAME = {0xC4, 0xC8, 0xCC}  # tables, not the header of a frame, although their numbers lie between those
+_NO_FRAME = {0xC4, 0xC8, 0xCC}  # tables, not the header of a frame, although their numbers lie in the same range
 
 
 class TornError(ValueError):
@@ -33,7 +33,7 @@ class Structure:
     Attributes:
         width, height: pixels.
         restarts: how many restart markers the scan should have; None: none are announced, or it is progressive.
-        tables: whether it brings its Huffman tables.
+        tables: whether it contains its Huffman tables.
         header_end: start of the segment that starts the scan.
         scan: start of the compressed data.
     """
@@ -87,7 +87,7 @@ def structure(data: bytes) -> Structure:
     """Read the header.
 
     Raises:
-        TornError: it is no JPEG, or its header is cut off.
+        TornError: it is not a JPEG, or its header is cut off.
     """
     if data[:2] != bytes((0xFF, _START)):
         raise TornError("it does not start like a JPEG")
@@ -139,14 +139,14 @@ def whole(data: bytes) -> Structure:
     marks = after[(after != 0) & (after != 0xFF)]
     if found.restarts is not None:
         if not np.array_equal(marks, 0xD0 + np.arange(found.restarts) % 8):
-            raise TornError(f"it has {len(marks)} restart markers or not in their order; {found.restarts} are due")
+            raise TornError(f"it has {len(marks)} restart markers, or out of order; {found.restarts} are expected")
     elif np.isin(marks, (_START, _END)).any():
         raise TornError("another image starts in its middle")
     return found
 
 
 def complete(data: bytes) -> bytes:
-    """The same JPEG without zeros behind its end and with the Huffman tables that it may lack.
+    """The same JPEG without zeros after its end and with the Huffman tables that it may lack.
 
     Raises:
         TornError: its header can't be read.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The namespace of the robot that a command or a program talks to, where a ROS domain has several."""
+"""The namespace of the robot that a command or a program talks to, if a ROS domain has several."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import re
 VARIABLE = "PTR_NAMESPACE"
 """Environment variable: the namespace of commands and programs that are given none."""
 RUNS = "namespace of the robot, as given to its launch file"
-STARTS = "namespace of the robot that is started, to run beside others in the ROS domain"
-"""What `--namespace` is of, in the help of a command: a robot that runs, or the command's own."""
+STARTS = "namespace of the robot that is started, to run alongside others in the ROS domain"
+"""What `--namespace` refers to in the help of a command: a running robot, or the one that the command starts."""
 
 
 def namespace(text: str) -> str:
@@ -23,10 +23,10 @@ def namespace(text: str) -> str:
 
 
 def checked(text: str | None) -> str:
-    """The namespace that a program gives; None: that of the environment.
+    """The namespace that a program gives; None: the one from the environment.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a namespace.
     """
     try:
         return namespace(os.environ.get(VARIABLE, "") if text is None else text)
@@ -35,6 +35,6 @@ def checked(text: str | None) -> str:
 
 
 def add_namespace(parser: argparse._ActionsContainer, about: str = RUNS) -> None:
-    """`--namespace` of a command that talks to the nodes of a robot; `about`: what the namespace is of."""
+    """`--namespace` of a command that talks to the nodes of a robot; `about`: what it refers to."""
     default, about = os.environ.get(VARIABLE, ""), f"{about} (default: ${VARIABLE}, or none)"
     parser.add_argument("--namespace", type=namespace, default=default, metavar="NAME", help=about)

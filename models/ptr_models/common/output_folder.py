@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One lock for every folder that a command writes into: two commands never fill the same one.
 
-A lock of the kernel (flock) on the file `.ptr.lock` in the folder: it ends with the process, however that ends, and
-the file that stays behind means nothing. The file says who holds the lock. (`filelock` does the same, but the versions
-that distributions ship empty the file when somebody else tries to get the lock.)
+A kernel lock (flock) on the file `.ptr.lock` in the folder: it ends with the process, however that ends, and
+a leftover file means nothing. The file says who holds the lock. (`filelock` does the same, but the versions
+that distributions ship empty the file when another process tries to get the lock.)
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class FolderTakenError(PtrError):
 
 @dataclass(frozen=True)
 class Holder:
-    """Who writes into a folder: process, what it was started as, and since when (seconds of the Unix epoch)."""
+    """Who writes into a folder: process, its command, and since when (seconds of the Unix epoch)."""
 
     pid: int
     command: str
@@ -59,7 +59,7 @@ class Holder:
 
 @contextmanager
 def locked(folder: Path | str) -> Iterator[None]:
-    """The folder, which is made if need be, belongs to the caller.
+    """Lock a folder for the caller; it is created if missing.
 
     Raises:
         FolderInUseError: another process has it.
@@ -73,11 +73,11 @@ def locked(folder: Path | str) -> Iterator[None]:
 
 
 class FolderLock:
-    """The lock as an object, for those that hold it longer than a `with` lasts: see `locked`.
+    """The lock as an object, for callers that hold it longer than a `with` block: see `locked`.
 
     Args:
         name: of the file that is locked.
-        wait: called with the other process; then the lock is waited for. None: that is an error.
+        wait: called with the other process before waiting for the lock; None: a lock held elsewhere is an error.
     """
 
     def __init__(self, folder: Path | str, name: str = LOCK, wait: Callable[[str], None] | None = None) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Text as it may be printed: free text from outside without control of the terminal, and counts of things."""
+"""Text that is safe to print: outside text without terminal control characters; and counts of things."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import unicodedata
 from rich.markup import escape
 
 _CONTROL = ("Cc", "Cf", "Cs", "Zl", "Zp")
-"""Unicode categories: control characters, such as ESC, and those that turn or hide text."""
+"""Unicode categories: control characters, such as ESC, and those that reverse or hide text."""
 
 
 def plain(text: object, newlines: bool = False) -> str:
-    """A text in which what would control a terminal is shown as an escape, such as \\x1b.
+    """A text with terminal control characters shown as escapes, such as \\x1b.
 
     Args:
         newlines: leave line breaks and tabs as they are.
@@ -25,7 +25,7 @@ def plain(text: object, newlines: bool = False) -> str:
 
 
 def for_markup(text: object) -> str:
-    """The same for a place where rich takes brackets as markup."""
+    """The same for rich, which would interpret brackets as markup."""
     return escape(plain(text))
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How processes end: a child with its parent, and one that hangs by itself."""
+"""Ending processes: a child when its parent ends, and one that hangs."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _DUMP = 0.2
 
 
 def interrupted_with_parent() -> Callable[[], None]:
-    """For `preexec_fn`: the child is interrupted, as by Ctrl-C, when its parent is gone, killed or not."""
+    """For `preexec_fn`: the child is interrupted, as by Ctrl-C, when its parent ends for any reason."""
     libc, parent = ctypes.CDLL(None), os.getpid()
 
     def request() -> None:
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
-        if os.getppid() != parent:  # it went before the request was made
+        if os.getppid() != parent:  # it ended before the request was made
             os.kill(os.getpid(), signal.SIGINT)
 
     return request
 
 
 def end_process(process: subprocess.Popen[bytes], group: bool = False, patience: float = 15.0) -> None:
-    """Interrupt a process that still runs, as Ctrl-C in its own terminal would, and wait; kill it when it does not end.
+    """Interrupt a process that still runs, as Ctrl-C in its own terminal would, and wait; kill it if it does not end.
 
     Args:
         group: signals go to its whole process group, which it leads.
@@ -47,7 +47,7 @@ def end_process(process: subprocess.Popen[bytes], group: bool = False, patience:
 
 
 def exit_after(timeout: float, code: int) -> None:
-    """End this process with an exit code if it still runs after `timeout` s, whatever lock is held by then.
+    """End this process with an exit code if it still runs after `timeout` s, no matter which locks are held.
 
     For a process whose work is done and whose libraries may hang as they shut down. With PYTHONFAULTHANDLER=1 the
     stacks of all threads are written to stderr before it ends. A Python signal handler would not run while native code

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Things that are chosen by name: the suite's own, and those that an installed package brings by an entry point."""
+"""Things that are chosen by name: the suite's own, and those that installed packages add by entry points."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rotations as arrays: matrices, quaternions (x, y, z, w), fixed-axis XYZ angles, and axis times angle (rad).
 
-Fixed-axis XYZ means R = Rz(yaw) Ry(pitch) Rx(roll). The first four functions take any leading batch axes; one single
-rotation is computed with plain floats, several times as fast as scipy and as the batch, for loops at control rate.
+Fixed-axis XYZ means R = Rz(yaw) Ry(pitch) Rx(roll). The first four functions take any leading batch axes; a single
+rotation is computed with plain floats, several times faster than by scipy or as a batch, for loops at control rate.
 """
 
 from __future__ import annotations

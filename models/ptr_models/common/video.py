@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames to an MP4 file, at a constant frame rate, and out of one, by FFmpeg's libraries (av).
+"""Write frames to an MP4 file at a constant frame rate, and read them back, with FFmpeg's libraries (av).
 
-A file from outside is opened as bytes of the MP4 container and nothing else, so that a play list in its place opens no
-address, and its codec and size are looked at before a frame is decoded.
+A file from outside is opened strictly as an MP4 container, so that a playlist in its place can't open an address. Its
+codec and size are checked before a frame is decoded.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ CODECS = {"h264": "libx264", "av1": "libsvtav1"}
 DECODED = ("h264", "hevc", "av1", "vp9", "mpeg4")
 """Codecs that are decoded, by FFmpeg's names."""
 _BT601, _FULL_RANGE = (2, 5, 6), 2
-"""FFmpeg's numbers: colors not told (taken as BT.601), or told; values from 0 to 255."""
+"""FFmpeg's numbers: colors that are unspecified (treated as BT.601) or BT.601; values from 0 to 255."""
 _OPTIONS = {"h264": {"preset": "veryfast", "bf": "0"}, "av1": {"preset": "8"}}
 
 Image = NDArray[np.uint8]
@@ -47,8 +47,8 @@ class Encoding:
     """How frames are encoded.
 
     Attributes:
-        crf: constant rate factor, 0 best, 51 worst for h264; to 63 for av1.
-        key_every: frames from one key frame to the next; 2 lets a reader begin anywhere, more takes less space.
+        crf: constant rate factor, 0 best, 51 worst for h264; up to 63 for av1.
+        key_every: frames from one key frame to the next; 2 lets a reader begin anywhere, larger takes less space.
     """
 
     codec: str = "h264"
@@ -89,7 +89,7 @@ def encode(path: Path, frames: Iterable[Image], size: tuple[int, int], fps: int,
     Args:
         size: height, width.
     Raises:
-        VideoError: av is missing, the encoder refuses, or the disk: then its cause is the disk's error.
+        VideoError: av is missing, or the encoder or the disk fails; then its cause is the disk's error.
     """
     require_av()
     import av
@@ -116,7 +116,7 @@ def encode(path: Path, frames: Iterable[Image], size: tuple[int, int], fps: int,
 
 @contextlib.contextmanager
 def _same_priority() -> Iterator[None]:
-    """Run as root, SVT-AV1 gives the calling thread real-time priority, which whatever it starts would inherit."""
+    """When run as root, SVT-AV1 gives the calling thread real-time priority, which its children would inherit."""
     if not hasattr(os, "sched_getscheduler"):  # as on macOS
         yield
         return
@@ -128,7 +128,7 @@ def _same_priority() -> Iterator[None]:
 
 
 def _frame(image: Image, pixel_format: str) -> av.VideoFrame:
-    """OpenCV rounds where FFmpeg's conversion cuts off, which makes gray greenish."""
+    """OpenCV rounds, while FFmpeg's conversion truncates, which makes gray greenish."""
     import av
 
     if pixel_format == "yuv420p":
@@ -139,11 +139,11 @@ def _frame(image: Image, pixel_format: str) -> av.VideoFrame:
 
 @contextlib.contextmanager
 def opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Container and stream of an MP4 file, after its codec and size were looked at.
+    """Container and stream of an MP4 file, after its codec and size were checked.
 
     Raises:
-        VideoError: av is missing, the file is no intact MP4 video, of another codec, or too large; also while its
-            frames are decoded.
+        VideoError: av is missing, or the file is not an intact MP4 video, has another codec, or is too large; also
+            while its frames are decoded.
     """
     require_av()
     import av
@@ -157,7 +157,7 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
             context = stream.codec_context
             codec = "unknown" if context is None else context.codec.canonical_name
             if codec not in DECODED:
-                raise VideoError(f"{path} is of the codec {codec}; known: {', '.join(DECODED)}")
+                raise VideoError(f"{path} has the codec {codec}; known: {', '.join(DECODED)}")
             require_size(path, context.height, context.width)
             context.thread_count = 1
             yield container, stream
@@ -166,13 +166,13 @@ def opened(path: Path) -> Iterator[tuple[Any, Any]]:
 
 
 def require_size(path: Path, height: int, width: int) -> None:
-    """Raise VideoError where the frames of a video have no pixels, or too many."""
+    """Raise VideoError if the frames of a video have no pixels, or too many."""
     if not 0 < width * height <= MAX_IMAGE_PIXELS:
         raise VideoError(f"{path} claims frames of {width} x {height} pixels; at most {MAX_IMAGE_PIXELS} are decoded")
 
 
 def bgr(frame: av.VideoFrame) -> Image:
-    """BGR of a frame; OpenCV knows the usual kind only, ITU-R BT.601 in 16 to 235, and FFmpeg the others."""
+    """BGR of a frame: OpenCV converts only the usual kind, ITU-R BT.601 in 16 to 235, and FFmpeg the others."""
     usual = frame.format.name == "yuv420p" and frame.colorspace in _BT601 and frame.color_range != _FULL_RANGE
     if usual and not frame.height % 2 and not frame.width % 2:
         return np.asarray(cv2.cvtColor(frame.to_ndarray(), cv2.COLOR_YUV2BGR_I420), np.uint8)

@@ -85,7 +85,7 @@ def _order_problem(found: Mapping[str, tuple[str, list[Raw]]]) -> str:
 def _mixed_problem(found: Mapping[str, tuple[str, list[Raw]]]) -> str:
     for topic, (kind, raws) in sorted(found.items()):
         numbers = np.array([raw.sequence for raw in raws if raw.sequence not in _NOT_KNOWN])
-        if kind not in _ONE_PUBLISHER or len(set(numbers)) < 2:  # a constant number tells nothing
+        if kind not in _ONE_PUBLISHER or len(set(numbers)) < 2:  # a constant number means nothing
             continue
         repeated = int((np.diff(numbers) <= 0).sum())
         if repeated > max(MIXED_MIN, MIXED_SHARE * len(numbers)):

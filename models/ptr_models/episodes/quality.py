@@ -37,7 +37,7 @@ SLOW = 0.8
 OF_COMPUTER = ("/arm/executed",)
 """Streams from a timer of this computer, without any device: they pause only if the computer is busy."""
 COMPUTER_BUSY = "the computer was busy"
-"""How the cause of a slow or paused stream begins where the computer explains it."""
+"""How the cause of a slow or paused stream begins if the computer explains it."""
 
 
 @dataclass(frozen=True)

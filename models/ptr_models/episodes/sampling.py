@@ -89,7 +89,7 @@ class LatestBuffer(Generic[T]):
     def append(self, stamp: int, sample: T) -> None:
         """Add a sample (stamp in ns); a late one is inserted at its position.
 
-        One that is older than a full buffer says that the clock was set back; the others are dropped.
+        One that is older than a full buffer means that the clock was set back; the others are dropped.
         """
         with self._lock:
             if len(self._samples) == self._samples.maxlen and stamp < self._samples[0][0]:

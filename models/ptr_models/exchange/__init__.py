@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bags into the data sets of other projects, and back."""
+"""Convert bags to the data sets of other projects, and back."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr export`, and what `ptr import` knows of LeRobot."""
+"""`ptr export`, and the LeRobot part of `ptr import`."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
 def _register_rlds(formats: argparse._SubParsersAction) -> None:
     rlds = formats.add_parser(
         "rlds",
-        help="RLDS in the files of TensorFlow Datasets, as Bridge's release",
+        help="RLDS in the files of TensorFlow Datasets, like Bridge's release",
         description="Each bag becomes one record of a data set that TensorFlow Datasets and `ptr import bridge` read, "
         "with the features of Bridge's release: over_shoulder is image_0. Images are written as recorded. Bags "
         "that can't be read, or whose contract differs from that of the first one, are left out and listed. TensorFlow "
@@ -95,7 +95,7 @@ def register_import(formats: argparse._SubParsersAction) -> None:
         help="LeRobotDataset v2.1 or v3.0 of a WidowX with end-effector displacements",
         description="Each episode of a local LeRobotDataset becomes one bag. The actions must be displacements of the "
         "end effector per step (m, rad) and a gripper, the state its pose and gripper. Data sets that `ptr export "
-        "lerobot` wrote bring their contract, names and labels. Existing bags are kept; odd or damaged episodes "
+        "lerobot` wrote include their contract, names and labels. Existing bags are kept; odd or damaged episodes "
         "are left out and listed. After an interruption, run the same command to continue. "
         "Nothing is downloaded.",
     )
@@ -163,13 +163,13 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
         help="folders of episodes, at any depth, or sets (.json)",
     )
     parser.add_argument(
-        "--out", type=arguments.output_folder, required=True, metavar="DIR", help="folder of the data set, a new one"
+        "--out", type=arguments.output_folder, required=True, metavar="DIR", help="new folder for the data set"
     )
     parser.add_argument(
         "--outcome",
         action="append",
         choices=OUTCOMES,
-        help="outcome of the bags that are taken; can be repeated (default: any)",
+        help="outcome of the bags to export; can be repeated (default: any)",
     )
     _add_workers(parser)
 

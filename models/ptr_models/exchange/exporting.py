@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What exports of all formats share: which bags are taken, and what became of each."""
+"""What exports of all formats share: which bags are exported, and what became of each."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from ptr_models.episodes.metadata import EpisodeMetadata
 from ptr_models.episodes.reader import read_metadata
 
 KINDS = ("demonstration", "trial")
-"""Of the bags that are taken by default."""
+"""Of the bags that are exported by default."""
 
 
 @dataclass
 class Exported:
-    """What became of the bags: episodes and control steps in the data set, and of each bag that is not, why."""
+    """What became of the bags: episodes and control steps in the data set, and why the other bags are left out."""
 
     episodes: int = 0
     steps: int = 0
@@ -34,12 +34,12 @@ class Exported:
 
 
 def first_contract(bags: Iterable[Path | str]) -> tuple[Path, Contract]:
-    """The first bag that can be read, and its contract without latencies, which has to be that of all.
+    """The first bag that can be read, and its contract without latencies, which all bags must share.
 
     Args:
         bags: at least one.
     Raises:
-        PtrError: none can be read; that of the first.
+        PtrError: none can be read; the error of the first.
     """
     problem: PtrError | None = None
     for path in map(Path, bags):
@@ -52,7 +52,7 @@ def first_contract(bags: Iterable[Path | str]) -> tuple[Path, Contract]:
 
 
 def refusal_of(metadata: EpisodeMetadata, outcomes: Sequence[str], kinds: Sequence[str] = KINDS) -> str:
-    """Why a bag is not taken; empty: it is."""
+    """Why a bag is not exported; empty if it is."""
     if metadata.outcome not in outcomes:
         return f"its outcome is {metadata.outcome}; required: {', '.join(outcomes)}"
     if metadata.kind not in kinds:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bags into an RLDS data set: files of TensorFlow Datasets, with the features of Bridge's release, without TensorFlow.
+"""Export bags as RLDS: files of TensorFlow Datasets, with the features of Bridge's release, without TensorFlow.
 
 `OUT/features.json`, `OUT/dataset_info.json` and shards `OUT/NAME-train.tfrecord-00000-of-00004` are what
 `tfds.builder_from_directory` reads. A record is one episode; its steps are the control steps of the bag.
@@ -50,7 +50,7 @@ class Options:
     """What is exported, and how.
 
     Attributes:
-        outcomes: of the bags that are taken.
+        outcomes: of the bags that are exported.
         name: of the data set, in its files' names.
         shard_bytes: file size above which a new file is started.
         workers: processes.
@@ -130,14 +130,14 @@ def export_rlds(
 
 
 class _Shards:
-    """The files of records, of which the number is in their names and known at the end only."""
+    """The files of records. Their names contain their number, which is only known at the end."""
 
     def __init__(self, folder: Path, options: Options) -> None:
         self._folder, self._options = folder, options
         self._lengths, self._bytes, self._size = list[int](), 0, 0
 
     def append(self, data: bytes) -> None:
-        """Write a record, into a new file where the last one is full."""
+        """Write a record, into a new file if the last one is full."""
         framed = frame_record(data)
         if not self._lengths or (self._size and self._size + len(framed) > self._options.shard_bytes):
             self._lengths.append(0)
@@ -190,12 +190,12 @@ def _record(job: tuple[int, Path], contract: Contract, outcomes: Sequence[str]) 
 
 
 def _image_name(camera: str) -> str:
-    """As in Bridge's release where it has such a camera."""
+    """The name as in Bridge's release, if it has such a camera."""
     return CAMERAS.get(camera, camera)
 
 
 def _images(steps: Steps, contract: Contract) -> dict[str, list[bytes]]:
-    """Encoded frames of each step: a JPEG as it was recorded, anything else made one."""
+    """Encoded frames of each step: a JPEG as it was recorded, anything else converted to one."""
     found = {}
     for index, camera in enumerate(contract.cameras):
         frames = [_jpeg(choice.images[index][1], camera.name) for choice in steps.shown]

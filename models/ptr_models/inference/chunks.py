@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Execute policies that predict several actions at once step by step.
+"""Execute policies that predict several actions at once, one step at a time.
 
 A chunk is requested `lead` steps before it is needed, in a thread, so that no step waits for it. Its actions for steps
 that have passed by then are dropped. Overlapping chunks are averaged with the weights of ACT's temporal ensembling

@@ -144,17 +144,17 @@ def contract_of(features: Features, cameras: Mapping[str, str], usual: Contract)
 
 
 def trained_contract(folder: Path, dataset: Path | None) -> Contract:
-    """What the data set says that the policy was trained on.
+    """What the policy's training data set says.
 
     Args:
-        dataset: where it is; None: where the training found it.
+        dataset: its folder; None: the one that the training used.
     Raises:
-        PolicyFileError: it can't be read, or its actions or states are none of the suite's.
+        PolicyFileError: it can't be read, or its actions or states are not the suite's.
     """
     root = dataset or _dataset_of(folder)
     if root is None:
         LOGGER.warning(
-            "no data set says what the actions of %s are; they are taken for those of `ptr export lerobot` at %g Hz; "
+            "no data set says what the actions of %s are; assuming those of `ptr export lerobot` at %g Hz; "
             "name the data set in the policy's file: `dataset: FOLDER`",
             folder,
             Contract().control_rate,

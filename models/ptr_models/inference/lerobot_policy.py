@@ -82,7 +82,7 @@ class LeRobotPredictor:
         self._loaded.policy.reset()
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Does nothing: there is nothing to release."""
 
     def _try(self) -> int:
         """Steps of a chunk; 0 if the policy predicts none without a history."""

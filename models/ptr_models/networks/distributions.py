@@ -104,7 +104,7 @@ class TanhGaussian:
         """-log N(u; mean, std) up to a constant, the mean detached: (B,). It fits log_std, and nothing else.
 
         Args:
-            actions: (B, A) inside (-1, 1), u = atanh(a).   valid: as of `log_prob`.
+            actions: (B, A) inside (-1, 1), u = atanh(a).   valid: as in `log_prob`.
         """
         log_std = self.log_std if self.head_log_std is None else self.head_log_std
         squared = (torch.atanh(actions) - self.mean.detach()).square() + STD_FLOOR**2
@@ -180,7 +180,7 @@ class TanhGaussianBernoulli:
         policy does not.
 
         Args:
-            valid: as of `TanhGaussian.log_prob`.
+            valid: as in `TanhGaussian.log_prob`.
         """
         motion, gripper = split_gripper(actions, self.logit.shape[-1])
         return self.motion.log_prob(motion, valid) - sum_over_steps(self._gripper_errors(gripper), valid)

@@ -136,7 +136,7 @@ class Encoder(nn.Module):
         self.backbone.requires_grad_(False).eval()
 
     def train(self, mode: bool = True) -> Encoder:
-        """As of every module, but a frozen backbone stays in its evaluation mode."""
+        """As for every module, but a frozen backbone stays in its evaluation mode."""
         super().train(mode)
         if self.frozen:
             self.backbone.eval()
@@ -147,7 +147,7 @@ class Encoder(nn.Module):
         return torch.autocast(device, torch.bfloat16, enabled=self._is_low(device))
 
     def pixels(self, image: Tensor) -> Tensor:
-        """(B, H, W, 3 * cameras) uint8 to (B * cameras, 3, H, W) in [0, 1], as the backbone takes it.
+        """(B, H, W, 3 * cameras) uint8 to (B * cameras, 3, H, W) in [0, 1], as the backbone expects it.
 
         The views of an image follow one another.
         """
@@ -177,10 +177,10 @@ class Encoder(nn.Module):
 
 
 class NoEncoder(nn.Module):
-    """Stands in for an encoder where there are no images."""
+    """Stands in for an encoder if there are no images."""
 
     def freeze_backbone(self) -> None:
-        """There is none; nothing to do."""
+        """There is no backbone; nothing to do."""
 
     def forward(self, image: Tensor) -> Tensor:
         """Images (B, 0, 0, 0) to embeddings (B, 0) float32."""
@@ -188,10 +188,10 @@ class NoEncoder(nn.Module):
 
 
 def image_encoder(encoder: Encoder | NoEncoder) -> Encoder:
-    """The same, where images are needed.
+    """Return the encoder if it is one for images.
 
     Raises:
-        PtrError: there are none.
+        PtrError: there are no images.
     """
     if isinstance(encoder, NoEncoder):
         raise PtrError("an image encoder is needed, but `networks.encoder` is none; choose one")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operations of the image encoders in one step each, with their gradients: fewer passes over the feature maps.
+"""Fused operations of the image encoders, with their gradients: fewer passes over the feature maps.
 
 Maps are (B, C, H, W) in PyTorch's channels-last layout. Each function equals the plain composition that its docstring
 names, up to rounding.
@@ -19,7 +19,7 @@ class GroupNorm(nn.GroupNorm):
     """GroupNorm that can add a shortcut and apply a ReLU in the same step."""
 
     def forward(self, x: Tensor, shortcut: Tensor | None = None, relu: bool = False) -> Tensor:
-        """relu(norm(x) + shortcut), without the parts that are not asked for."""
+        """relu(norm(x) + shortcut), without the parts that are not requested."""
         return _NormRelu.apply(x, self.weight, self.bias, shortcut, self.num_groups, self.eps, relu)
 
 
@@ -124,7 +124,7 @@ def embed(x: Tensor, kernel: Tensor) -> Tensor:
 
 
 class _Embed(torch.autograd.Function):
-    """A product per channel of matrices that lie in memory as the product reads them."""
+    """A product per channel of matrices stored in the order in which the product reads them."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, kernel: Tensor) -> Tensor:
@@ -196,7 +196,7 @@ class LowPrecision:
 
 
 def _mark_changed(optimizer: torch.optim.Optimizer, *_: Any) -> None:
-    """PyTorch's fused optimizers change weights without counting it, which `LowPrecision` relies on."""
+    """PyTorch's fused optimizers change weights without a new version number, which `LowPrecision` relies on."""
     for group in optimizer.param_groups:
         if group.get("fused"):
             torch.autograd.graph.increment_version(group["params"])

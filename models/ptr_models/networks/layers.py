@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convolution, pooling and initializers with the conventions of flax, in which PTR was written.
 
-Two differences to PyTorch matter. `SAME` padding with stride 2 on an even size pads right and bottom only,
+Two differences from PyTorch matter. `SAME` padding with stride 2 on an even size pads right and bottom only,
 and "kaiming", "xavier" and "lecun normal" are normal distributions truncated at two standard deviations.
 """
 

@@ -12,7 +12,7 @@ from ptr_models.networks.vit import VisionTransformer, initialize, sine_position
 
 
 class MaskedDecoder(nn.Module):
-    """A transformer over the visible tokens and, in the places of the hidden patches, a learned mask token."""
+    """A transformer over the visible tokens and, in place of the hidden patches, a learned mask token."""
 
     def __init__(self, options: MaskedDecoderConfig, encoder: VisionTransformer) -> None:
         super().__init__()

@@ -13,7 +13,7 @@ class AutoregressiveConfig:
     Attributes:
         bins: per action dimension.
         beam: width of the search for the mode.
-        output_gain: of the initial weights of the logits; small means that all bins begin equally likely.
+        output_gain: of the initial weights of the logits; small means that all bins are about equally likely at first.
     """
 
     bins: int = 100
@@ -30,7 +30,7 @@ class TransformerConfig:
     """The causal transformer of the Behavior Transformer; defaults as published for the kitchen.
 
     Attributes:
-        window: frames that it sees at most.
+        window: maximum number of frames that it sees.
         modes: clusters of actions (k); published: 64 for the kitchen, 32 for CARLA, 24 for block pushing.
         layers, heads, width: of the transformer; width is a multiple of heads.
         dropout: rate while training.

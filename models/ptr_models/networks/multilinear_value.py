@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""V(s, s+, z) = phi(s)^T T(z) psi(s+): how soon s+ is reached from s by one who wants to reach z.
+"""V(s, s+, z) = phi(s)^T T(z) psi(s+): how soon s+ is reached from s by an agent that wants to reach z.
 
 Ghosh, Bhateja, Levine, "Reinforcement Learning from Passive Data via Latent Intentions", ICML 2023 (arXiv 2304.04782).
 B states, E members, Z the width of an embedding, D the width of phi, psi and T.
@@ -51,7 +51,7 @@ class MultilinearValue(nn.Module):
 
 
 def _layers(inputs: int, hidden: tuple[int, ...]) -> nn.Sequential:
-    """Fully connected layers, each with a ReLU behind it; Xavier-uniform weights, zero biases."""
+    """Fully connected layers, each followed by a ReLU; Xavier-uniform weights, zero biases."""
     layers: list[nn.Module] = []
     for before, after in pairwise((inputs, *hidden)):
         linear = nn.Linear(before, after)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How published backbones want their images: one size, and the mean and deviation of ImageNet."""
+"""What published backbones expect of images: one size, and the mean and deviation of ImageNet."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Published weights of a backbone from a file that the user gives: R3M's ResNet-50, MAE's ViT-B/16.
 
-The files hold more than the backbone (R3M's language model, MAE's decoder); that is known and passed over.
-Anything else that the backbone does not have, or lacks, or has in another shape, is refused by name.
+The files hold more than the backbone (R3M's language model, MAE's decoder); those parts are known and skipped.
+Any other tensor that is unknown, missing or of another shape is refused by name.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Layout:
 
     Attributes:
         name: of the publication.
-        prefixes: before the backbone's own names; the longest that fits is taken off.
+        prefixes: before the backbone's own names; the longest that fits is removed.
         ignored: beginnings of names that belong to other parts of the publication.
     """
 
@@ -95,7 +95,7 @@ def _read(path: Path) -> dict[str, Tensor]:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise WeightsError(f"there is no file of weights at {path}") from None
-    except Exception as error:  # whatever a file that is none provokes: zip, pickle, end of file, header, memory
+    except Exception as error:  # any error of a file without weights: zip, pickle, end of file, header, memory
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise WeightsError(f"{path} cannot be read as weights ({reason}); give the published file") from error
     for key in CONTAINERS:
@@ -124,13 +124,13 @@ def _compare(tensors: Mapping[str, Tensor], wanted: Mapping[str, Tensor], path: 
     """Refuse the first name or shape that differs."""
     for name, value in wanted.items():
         if name not in tensors and not name.endswith("num_batches_tracked"):
-            raise WeightsError(f"{path} lacks {name}; it is not of this backbone")
+            raise WeightsError(f"{path} lacks {name}; it is not for this backbone")
         if name in tensors and tensors[name].shape != value.shape:
             found, own = tuple(tensors[name].shape), tuple(value.shape)
-            raise WeightsError(f"{name} is {found} in {path} but {own} in the backbone; it is of another size")
+            raise WeightsError(f"{name} is {found} in {path} but {own} in the backbone; it is for another size")
     unknown = sorted(set(tensors) - set(wanted))
     if unknown:
-        raise WeightsError(f"{path} has {unknown[0]}, which the backbone does not have; it is of another network")
+        raise WeightsError(f"{path} has {unknown[0]}, which the backbone does not have; it is for another network")
 
 
 def _require_small(path: Path) -> None:

@@ -19,7 +19,7 @@ from ptr_models.networks.pixels import PublishedInput
 
 @dataclass(frozen=True)
 class Size:
-    """Patches of `patch` pixels, `layers` blocks; the image is resized to `image` pixels, 0: taken as it is."""
+    """Patches of `patch` pixels, `layers` blocks; the image is resized to `image` pixels, 0: used as it is."""
 
     patch: int
     width: int
@@ -66,7 +66,7 @@ class VisionTransformer(nn.Module):
     """
 
     def __init__(self, name: str, image_size: int, class_token: bool = False) -> None:
-        """Args: image_size: of the contract.  class_token: put it out instead of the map."""
+        """Args: image_size: of the contract.  class_token: return it instead of the map."""
         super().__init__()
         size = SIZES[name]
         pixels = size.image or image_size

@@ -163,11 +163,11 @@ class _BagReader:
             self._contract.require(metadata.contract, "it", source=True)
         except PtrError as error:
             return Entry(path, stamp, refusal=str(error), instruction="")
-        said = {name: getattr(metadata, name) for name in ("task", "kind", "outcome")} | {"instruction": metadata.words}
-        entry = Entry(path, stamp, shift=metadata.action_shift, **said)
+        info = {name: getattr(metadata, name) for name in ("task", "kind", "outcome")} | {"instruction": metadata.words}
+        entry = Entry(path, stamp, shift=metadata.action_shift, **info)
         same_rows = known is not None and known.stamp[:2] == stamp[:2] and known.shift == entry.shift
         if known is not None and same_rows and known.steps != NOT_READ:
-            return known._replace(stamp=stamp, refusal="", **said)
+            return known._replace(stamp=stamp, refusal="", **info)
         if unwanted(entry, self._outcomes):
             return entry
         try:

@@ -66,7 +66,7 @@ class SuccessNetwork(nn.Module):
 
 
 def require_free(path: Path) -> None:
-    """Nothing where a classifier can be written: the folder must not exist, or be empty.
+    """Check that a classifier can be written: the folder must be missing or empty.
 
     Raises:
         ClassifierError: something is there.
@@ -83,7 +83,7 @@ class SuccessClassifier:
         network: on the CPU or a GPU.
         contract, tasks, networks: of the checkpoint that it belongs to.
         thresholds: task name to the probability from which a frame counts as success.
-        consecutive: so many frames in a row must count.
+        consecutive: number of frames in a row that must count.
         card: facts about how it was made: data, commands, figures on held-out episodes.
     """
 
@@ -130,7 +130,7 @@ class SuccessClassifier:
         return first_success(self.probabilities(images, task), self.threshold(task), self.consecutive)
 
     def save(self, path: Path | str) -> Path:
-        """Write the folder, which must not exist or be empty; what makes it a classifier, its index, comes last."""
+        """Write the folder, which must be missing or empty; the index, which makes it a classifier, comes last."""
         path = Path(path)
         require_free(path)
         temporary = path.with_name(f".{path.name}.tmp")

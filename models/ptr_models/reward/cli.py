@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr train classifier`: when is the task done, from the image alone."""
+"""`ptr train classifier`: whether a task is done, from the image alone."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from ptr_models.episodes.exclusion import add_exclude
 
 DESCRIPTION = """\
 Train a success classifier on demonstrations: their last frames show a finished task, all others, and every frame of
-an episode that failed, do not. Its encoder begins with the checkpoint's. Success is N frames in a row above a
-threshold that held-out episodes decide."""
+an episode that failed, do not. Its encoder starts from the checkpoint's. Success is N frames in a row above a
+threshold that is chosen on held-out episodes."""
 EPILOGUE = """\
 examples:
   ptr train classifier --checkpoint runs/carrot/checkpoints/step_00022500 --target data/carrot --out runs/carrot_done

@@ -142,7 +142,7 @@ def fit_classifier(
 
     Args:
         checkpoint: of the policy that will be improved.
-        data: demonstrations and, where there are, failures.
+        data: demonstrations and, if there are any, failures.
         progress: called after each update with its number and the loss.
     """
     if not checkpoint.contract.cameras:

@@ -42,12 +42,12 @@ class Frames:
 def label_frames(
     data: Dataset, table: TaskTable, last: int, margin: int = 0, opposites: Sequence[tuple[str, str]] = ()
 ) -> Frames:
-    """Every frame of every episode under its own task, and with opposites under the other one.
+    """Every frame of every episode for its own task and, with opposites, also for the opposite one.
 
-    The last frames of a success are positive, all other ones negative, but for a few between them: the very frame in
-    which a task becomes done is not known, and wrong labels there push the threshold up until it finds nothing. Of two
-    tasks that undo each other, one is done where the other begins: the first frame of an episode is then a positive of
-    the opposite task, and its last frames are negatives of it. Only these tell the classifier what a finished task
+    The last frames of a success are positive and all others negative, except for a few in between: the exact frame in
+    which a task becomes done is not known, and wrong labels there raise the threshold until it finds nothing. If two
+    tasks undo each other, one is done where the other begins: the first frame of an episode is then a positive of
+    the opposite task, and its last frames are negatives of it. Only these show the classifier what a finished task
     looks like with the arm away.
 
     Args:
@@ -69,10 +69,10 @@ def label_frames(
 
 
 def require_known(table: TaskTable, opposites: Sequence[tuple[str, str]]) -> None:
-    """Nothing where all these tasks have a slot.
+    """Check that all these tasks have a slot.
 
     Raises:
-        TaskError: one has none; the text names the nearest.
+        TaskError: one has none; the message names the nearest.
     """
     known = [table.canonical(name) for name in table.names]
     for name in (name for pair in opposites for name in pair):
@@ -101,7 +101,7 @@ def _label_episode(
 def hold_out(data: Dataset, fraction: float, seed: int) -> NDArray[np.bool_]:
     """Which episodes (E,) are kept from training: a share of each task's successes and of its failures.
 
-    Of two episodes or more of a kind at least one is held out, of a single one none.
+    If there are two or more episodes of a kind, at least one is held out; a single one is not.
     """
     held = np.zeros(len(data), dtype=bool)
     generator = np.random.default_rng(seed)

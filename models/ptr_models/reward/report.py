@@ -16,7 +16,7 @@ from ptr_models.reward.fitting import HeldOut
 
 def table_of(classifier: SuccessClassifier, found: HeldOut) -> Table:
     """Per task threshold, precision and recall of frames; of whole episodes the successes that were found, how many of
-    them too early, and the failures that were taken for a success."""
+    them too early, and the failures that were mistaken for a success."""
     table = Table("task", box=None, pad_edge=False)
     for heading in ("threshold", "precision", "recall", "frames", "found", "early", "false"):
         table.add_column(heading, justify="right")

@@ -27,7 +27,7 @@ def software_versions() -> dict[str, str]:
 
 
 def environment() -> dict[str, Any]:
-    """The command, versions, machine, and the commit of the source tree (None where there is none)."""
+    """The command, versions, machine, and the commit of the source tree (None if there is none)."""
     return {
         "started": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "command": sys.argv,

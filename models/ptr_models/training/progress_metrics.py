@@ -30,7 +30,7 @@ class ProgressMetric:
     high: float = math.inf
 
     def show(self, value: float) -> str:
-        """`TD 0.52`, marked where the value is not healthy."""
+        """`TD 0.52`, marked if the value is not healthy."""
         return f"{self.label} {value:.3g}{'' if self.low <= value <= self.high else '!'}"
 
 

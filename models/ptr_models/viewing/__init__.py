@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Looking at bags: as videos, and in Rerun."""
+"""View bags, as videos or in Rerun."""

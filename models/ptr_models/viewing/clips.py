@@ -18,7 +18,7 @@ from ptr_models.viewing.recording import read_recording
 FOLDER = "videos"
 WIDTH, FPS, CRF = 320, 10, 30
 MOST_INSIDE = 6_000_000
-"""Bytes of videos that a page holds in itself; as base64 they take a third more."""
+"""Bytes of videos that are embedded in a page; as base64 they take a third more."""
 
 
 def clips(bags: Sequence[Path | None], page: Path, most_inside: int = MOST_INSIDE) -> list[str]:
@@ -47,7 +47,7 @@ def clips(bags: Sequence[Path | None], page: Path, most_inside: int = MOST_INSID
 
 
 def _clip(bag: Path, root: Path) -> Path | None:
-    """The video of a bag, which may be there already; called as its place below the page's folder."""
+    """The video of a bag, which may exist already; its name is the bag's path relative to the page."""
     parts = [part for part in Path(os.path.relpath(bag, root)).parts if part != os.pardir]
     path = root / FOLDER / f"{'-'.join(parts)}.mp4"
     try:

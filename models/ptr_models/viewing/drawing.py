@@ -25,7 +25,7 @@ Image = NDArray[np.uint8]
 CAPTION, PANEL, DPI = 26, 104, 100
 """Heights of the line of text and of a panel of curves (pixels), and dots per inch of the curves."""
 EVENT_SHOWN = 2.0
-"""s for which the text of an event stays."""
+"""s for which the text of an event is shown."""
 _PAPER, _TEXT, _CURSOR, _MISSING = (255, 255, 255), (58, 48, 36), (61, 96, 209), 96
 """Of the frames: background, text and cursor in BGR, and the gray of an image that is not there yet."""
 
@@ -37,7 +37,7 @@ class Curves:
     Attributes:
         image: (H, W, 3) BGR.
         left, right: pixels of the first and the last moment.
-        top, bottom: pixels between which the cursor goes.
+        top, bottom: pixels between which the cursor extends.
     """
 
     image: Image
@@ -59,7 +59,7 @@ class Drawing:
     Args:
         width: of the video, in pixels; the cameras share it.
         fps: frames per second.
-        curves: a line of text and curves under the images; without them images alone, where there are any.
+        curves: a line of text and curves under the images; without them only images, if there are any.
         speed: seconds of the recording in a second of the video.
     """
 
@@ -131,7 +131,7 @@ class Drawing:
 
 
 def _write(strip: Image, text: str, left: int, color: tuple[int, int, int] = _TEXT) -> None:
-    """OpenCV's fonts know ASCII alone."""
+    """OpenCV's fonts only have ASCII."""
     known = plain(text).encode("ascii", "replace").decode()
     cv2.putText(strip, known, (left, CAPTION - 9), cv2.FONT_HERSHEY_SIMPLEX, 0.42, color, 1, cv2.LINE_AA)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is to be seen of a bag: its images, actions, gripper, events and values, whether training can use it or not."""
+"""What can be shown of a bag: its images, actions, gripper, events and values, whether training can use it or not."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class Recording:
         gripper_stamps, gripper: (N,) ns and measured opening.
         events: (stamp in ns, one sentence), in their order: of the recorder and of the gate to the arm.
         value_stamps: (V,) ns; empty if Q is not known.
-        values: by what they are the value of, (V,) each.
+        values: (V,) each, by what they describe.
     """
 
     path: Path
@@ -72,12 +72,12 @@ class Recording:
         return (self.end - self.begin) * 1e-9
 
     def seconds(self, stamps: Any) -> Any:
-        """Seconds after the start of a stamp, or of several."""
+        """Seconds from the start to a stamp, or to several."""
         return (stamps - self.begin) * 1e-9
 
 
 def read_recording(path: Path | str) -> Recording:
-    """Read a bag; Q is that which the policy server recorded, if one drove.
+    """Read a bag; Q is what the policy server recorded, if it was driving.
 
     Raises:
         EpisodeError: it cannot be read, or shows nothing.
@@ -158,7 +158,7 @@ LONGEST = 3600
 
 
 def _span(events: list[tuple[int, Any]], stamps: list[list[int]], folder: Path) -> tuple[int, int]:
-    """Start and stop (ns), or the first and last sample where the recorder did not say."""
+    """Start and stop (ns), or the first and last sample if the recorder did not note them."""
     seen = [one for one in stamps if one]
     if not seen:
         raise EpisodeError(f"{folder} holds neither images nor arm states; there is nothing to see")
@@ -186,7 +186,7 @@ def _actions(commands: RecordedStream[Any], begin: int, end: int, rate: float) -
 
 
 def _sentences(events: list[tuple[int, Any]], safety: list[tuple[int, Any]]) -> list[tuple[int, str]]:
-    """Events of the recorder but for start and stop, and what the gate changed or refused."""
+    """Events of the recorder except start and stop, and what the gate changed or refused."""
     told = [
         (stamp, f"{event.type.replace('_', ' ')}{': ' if event.message else ''}{event.message}")
         for stamp, event in events

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bags in Rerun (https://rerun.io), where its package is installed: written as .rrd and opened."""
+"""Bags in Rerun (https://rerun.io), if its package is installed: written as .rrd and opened."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def write_rrd(recording: Recording, path: Path) -> Path:
 
 
 def open_rerun(paths: Sequence[Path]) -> None:
-    """Open recordings in Rerun's viewer, which listens on this machine alone, until it is closed.
+    """Open recordings in Rerun's viewer, which only listens on this machine, until it is closed.
 
     Raises:
         PtrError: the viewer could not be opened, for example without a screen.

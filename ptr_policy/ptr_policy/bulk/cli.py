@@ -204,7 +204,7 @@ def _add_decoding(kinds: argparse._SubParsersAction) -> None:
         help="condition the policy on this task instead of the scene's",
     )
     _add_command_delay(parser)
-    parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all figures to this file")
+    parser.add_argument("--json", type=arguments.output_file, metavar="FILE", help="write all results to this file")
     _add_goal(parser)
     parser.set_defaults(run=_decoding, wording=None)
 

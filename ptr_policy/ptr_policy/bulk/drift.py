@@ -103,7 +103,7 @@ def watch_trials(options: argparse.Namespace) -> list[MonitoredTrial]:
 def _scenes(tasks: Sequence[str], wrong: int) -> list[tuple[str, str]]:
     """Pairs of a task and a scene: the task's own, and those of the next `wrong` tasks in the list."""
     if wrong >= len(tasks):
-        raise PtrError(f"{wrong} wrong scenes for each task need more than the {len(tasks)} tasks of --tasks")
+        raise PtrError(f"{wrong} wrong scenes for each task need more than the {len(tasks)} tasks of --task")
     return [(task, tasks[(index + k) % len(tasks)]) for index, task in enumerate(tasks) for k in range(wrong + 1)]
 
 

@@ -102,7 +102,7 @@ def goals_of(goal: Path | None, task: str) -> tuple[str, ...]:
     """Sources of the trials' goal images, used in turn; one empty text: no goal.
 
     Args:
-        goal: an image file; a bag; or a folder or set of bags, of which the successes in the task are used.
+        goal: an image file; a bag; or a folder or set of bags, whose successes in the task are used.
     Raises:
         PtrError: no such demonstration in the folder.
     """

@@ -46,7 +46,7 @@ class PracticeOptions:
         order: which task is next: `classifier`: the one with the lowest probability of success now; `outcome`: the
             other one after a success, the same after a failure; `alternate`: in turn.
         patience: failures of one task in a row after which the scene is reset (0: never); if an object can't be
-            grasped where it lies, further trials teach nothing.
+            grasped where it is, further trials teach nothing.
     """
 
     forward: str

@@ -76,7 +76,7 @@ def add_practice(kinds: argparse._SubParsersAction) -> None:
         "--order",
         choices=("classifier", "outcome", "alternate"),
         help="which task is next: the one that looks least done, the other one after a success, or by turns "
-        "(default: classifier where there is one, else outcome)",
+        "(default: classifier if there is one, else outcome)",
     )
     add(
         "--patience",

@@ -36,7 +36,7 @@ and a report shows the results."""
 
 
 class Defaults(NamedTuple):
-    """What a run takes by default: a shipped checkpoint ("": none ships), a folder of bags to mix in, updates."""
+    """The defaults of a run: a shipped checkpoint ("": none ships), a folder of bags to mix in, updates."""
 
     checkpoint: str
     pretraining: str
@@ -201,7 +201,7 @@ def confirmed(folder: Path, console: Console) -> bool:
         PtrError: there is no terminal to ask on.
     """
     if not console.is_terminal:
-        raise PtrError(f"cannot ask before removing {folder}: this is no terminal; add --yes to remove it")
+        raise PtrError(f"cannot ask before removing {folder}: this is not a terminal; add --yes to remove it")
     return Confirm.ask(f"Remove {for_markup(folder)} and all that it holds?", console=console, default=False)
 
 
@@ -209,7 +209,7 @@ def prepare(plan: Plan, fresh: bool = False) -> Path | None:
     """Make the run's folder, or find the same plan in it.
 
     Returns:
-        where a run of another plan was moved to; None when there was none.
+        where a run of another plan was moved to; None if there was none.
     Raises:
         PtrError: the plan in it cannot be read, or the folder holds something else.
     """

@@ -29,13 +29,13 @@ class Plan:
         task, kitchen: what is learned, and where; neither is in the pre-training data.
         demonstrations, trials: how many are recorded and made; ten and ten, as in the talk on PTR.
         checkpoint: the pre-trained checkpoint that is fine-tuned.
-        pretraining: folder of pre-training bags that fine-tuning mixes in, made when it is not there.
-        pretraining_episodes: how many bags are made.
+        pretraining: folder of pre-training bags that fine-tuning mixes in, created if missing.
+        pretraining_episodes: how many bags are created.
         finetune_steps: updates of fine-tuning.
         cameras: that the checkpoint sees.
         manner: how the scripted operator moves and errs, `machine` or `human`.
         level: how hard the scenes of all data and trials are.
-        baseline: whether behavior cloning is fine-tuned and evaluated beside PTR.
+        baseline: whether behavior cloning is fine-tuned and evaluated for comparison.
     """
 
     out: Path

@@ -207,7 +207,7 @@ def _next_steps(plan: Plan, result: Result) -> list[dict[str, str]]:
 
 
 def _files(plan: Plan, drawn: Sequence[figures.Figure]) -> list[str]:
-    """Files beside the page for use in a paper."""
+    """Files next to the page, for a paper."""
     plots = [figure.path for figure in drawn if not figure.strip] + [plan.out / "figures" / "results.png"]
     paths = [plot.with_suffix(suffix) for plot in plots for suffix in FOR_PAPERS]
     paths += [plan.out / f"results{suffix}" for suffix in SUFFIXES]

@@ -124,7 +124,7 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
         "report",
         help="write report.html and report.json of an evaluation again",
         description="Write the report of an evaluation again, finished or not. With several folders the policies of "
-        "all are compared, in their common scenes where they have some; the report goes to the first.",
+        "all are compared, in their common scenes if there are any; the report goes to the first.",
     )
     report.add_argument("folders", nargs="+", type=arguments.existing_folder, metavar="FOLDER", help="of an evaluation")
     report.add_argument("--open", action="store_true", help="show hidden names before all trials are done")

@@ -170,7 +170,7 @@ def command(protocol: Protocol, evaluation: Evaluation, out: Path | None = None)
     """The command that repeats the same trials with a running robot and policy server.
 
     Args:
-        out: folder of the trials; None: a new one beside that of the evaluation.
+        out: folder of the trials; None: a new one next to that of the evaluation.
     """
     words = ["ptr", "evaluate", "--task", protocol.task]
     options: Mapping[str, Any] = {

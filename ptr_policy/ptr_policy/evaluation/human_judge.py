@@ -96,7 +96,7 @@ def questions() -> Generator[str, str, Judgment]:
 
 
 def _outcome(text: str) -> str:
-    """The outcome of which a text is a prefix, such as `s` or `fail`; empty: none, as for `stop`."""
+    """The outcome that starts with a text, such as `s` or `fail`; empty: none, as for `stop`."""
     prefix = text.strip().lower()
     return next((outcome for outcome in OUTCOMES if prefix and outcome.startswith(prefix)), "")
 

@@ -56,7 +56,7 @@ class EvaluatorNode(Node):
         declare(self, "action_choice", "", "how actions are chosen; empty: the policy server's")
         declare(self, "new_task", "", "a task that gets a spare slot in each checkpoint that lacks it")
         declare(self, "goal", "", "bag or image file of the goal; empty: the policy server's")
-        declare(self, "judge", "auto", "simulator, person, or auto: the simulator where there is one")
+        declare(self, "judge", "auto", "simulator, person, or auto: the simulator if there is one")
         declare(self, "reference", "", "folder of demonstrations whose first images are the scenes to set up")
         declare(self, "camera", "over_shoulder", "camera whose images are kept; empty: none")
         declare(self, "simulator_timeout", 20.0, "s to wait for a simulator before asking a person", (0.0, 600.0))
@@ -151,7 +151,7 @@ def subject_of(node: EvaluatorNode, directory: Path) -> Iterator[Subject]:
 
 
 def protocol_of(node: EvaluatorNode, subject: Subject) -> Protocol:
-    """The protocol stored beside the trials."""
+    """The protocol stored next to the trials."""
     return Protocol(
         task=node.value("task"),
         kitchen=node.value("kitchen"),

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The protocol of an evaluation, stored as `evaluation.json` beside its trials to continue and report it."""
+"""The protocol of an evaluation, stored as `evaluation.json` next to its trials to continue and report it."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from ptr_policy.publishing import SUFFIXES, Bar, percent, success_figure, write_
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 RESULTS = "results"
 FILES = [f"{RESULTS}{suffix}" for suffix in (*FOR_PAPERS, *SUFFIXES)] + [f"trials{suffix}" for suffix in SUFFIXES]
-"""What lies beside the page, for a paper."""
+"""Files next to the page, for a paper."""
 MARKS = {"success": "✓", "failure": "✕", "partial": "½", "invalid": "!"}
 
 

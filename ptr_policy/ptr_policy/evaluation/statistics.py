@@ -11,7 +11,7 @@ def wilson_interval(successes: int, trials: int, confidence: float = 0.95) -> tu
 
     Args:
         successes: out of `trials`.
-        confidence: probability that such an interval contains the true rate.
+        confidence: probability that the interval contains the true rate.
     """
     if not 0 <= successes <= trials:
         raise ValueError(f"{successes} successes in {trials} trials are impossible")

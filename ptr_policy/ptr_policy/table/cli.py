@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ptr table`: train and try every method on the same data, in simulation or with own demonstrations."""
+"""`ptr table`: train and try every method on the same data, in simulation or with your own demonstrations."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ptr_policy.table.plan import TablePlan
 
 _DESTINATIONS = {"task": "tasks", "seed": "seeds", "policy": "policies", "trials-from": "trials_from"}
-"""Attributes of options that are named otherwise."""
+"""Attributes of options whose names differ."""
 DESCRIPTION = """\
 Make the result table of PTR: every method gets the same pre-training bags, the same demonstrations of the target
 tasks and the same trials. Each step is a separate command, whose output is in OUT/logs; after an interruption, run
@@ -76,7 +76,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         type=arguments.output_folder,
         default="runs/table",
         metavar="DIR",
-        help="folder of everything that is made (default: runs/table)",
+        help="folder of all output (default: runs/table)",
     )
     arguments.several(
         parser,
@@ -291,7 +291,7 @@ def _methods() -> list[str]:
 
 
 def plan_from(options: argparse.Namespace) -> TablePlan:
-    """The plan of the arguments.
+    """The plan that the arguments describe.
 
     Raises:
         PtrError: a method, task or assignment makes no sense.
@@ -303,12 +303,12 @@ def plan_from(options: argparse.Namespace) -> TablePlan:
     if options.data is None:
         raise PtrError("a table needs pre-training bags: name their folder with --data (`ptr sim collect` makes some)")
     if options.observation == LOW_DIM and options.size != "small":
-        raise PtrError(f"--size {options.size} is of policies that see images; leave it out with --observation low_dim")
+        raise PtrError(f"--size {options.size} is for policies that see images; omit it with --observation low_dim")
     size = LOW_DIM if options.observation == LOW_DIM else options.size
     targets = read_targets(options.target)
     twice = [task for task, _ in options.tasks if task in targets]
     if twice:
-        raise PtrError(f"--target has own demonstrations of {twice[0]}; leave it out of --task")
+        raise PtrError(f"--target has demonstrations of {twice[0]}; leave it out of --task")
     own = tuple((task, target.kitchen) for task, target in targets.items())
     return TablePlan(
         out=options.out.resolve(),
@@ -333,7 +333,7 @@ def plan_from(options: argparse.Namespace) -> TablePlan:
 
 
 def _cameras(options: argparse.Namespace, size: str) -> tuple[str, ...]:
-    """Those that policies see: of the pre-training bags, or the ones that `--set data.cameras` names."""
+    """The cameras that policies see: those of the pre-training bags, or those that `--set data.cameras` names."""
     from ptr_models.training.data import Bags, contract_of
     from ptr_models.training.presets import preset
 
@@ -370,7 +370,7 @@ def check_cameras(plan: TablePlan) -> None:
 
 
 def check_targets(plan: TablePlan) -> None:
-    """Check own demonstrations before anything is trained.
+    """Check the user's demonstrations before anything is trained.
 
     Raises:
         PtrError: they do not fit the pre-training bags.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One table from the `results.json` of several: of other machines, of other seeds, or of what a paper reports.
+"""One table from the `results.json` of several: from other machines, other seeds, or the results of a paper.
 
 Trials of one run depend on each other, so methods are compared over runs: the rate of each seed, in pairs.
 """
@@ -28,7 +28,7 @@ from ptr_policy.table.report import Cell, Count, Row, bars_of
 OURS = "ptr"
 """The method that the others are compared with; without it, the first one."""
 _OWN = ("policy", "trained", "trials")
-"""Settings that every policy trained elsewhere has for itself, or that the counts show."""
+"""Settings that differ for each policy trained elsewhere, or that the counts show."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,10 @@ class Lead:
 
 
 def read_results(files: Sequence[Path]) -> tuple[list[Row], list[str]]:
-    """The rows of some files in the order of the talk, and in words how their entries differ.
+    """The rows of some files in the order of the talk, and how their entries differ, in words.
 
     Raises:
-        PtrError: a file is no list of results, or a cell has the same trials or two best decodings.
+        PtrError: a file is not a list of results, or a cell is repeated or has two best decodings.
     """
     entries: dict[tuple[str, str, int, str], Entry] = {}
     best: set[tuple[str, str, int]] = set()
@@ -108,8 +108,8 @@ def read_results(files: Sequence[Path]) -> tuple[list[Row], list[str]]:
 
 def _conditions(found: Mapping[str, Any]) -> dict[str, str]:
     """The settings of an entry, and who judged it, by name."""
-    said = found.get("settings")
-    settings = {str(name): value for name, value in said.items() if name not in _OWN} if isinstance(said, dict) else {}
+    raw = found.get("settings")
+    settings = {str(name): value for name, value in raw.items() if name not in _OWN} if isinstance(raw, dict) else {}
     if "kitchen" in settings:
         settings[f"kitchen of {found['task']}"] = settings.pop("kitchen")
     if "judge" in found:
@@ -118,7 +118,7 @@ def _conditions(found: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _incomplete(rows: Sequence[Row]) -> list[str]:
-    """The runs that lack a task, which weigh as much as the others."""
+    """The runs that lack a task, which count as much as the others."""
     tasks = {cell.task for row in rows for cell in row.cells}
     return [
         f"{row.method.title}, seed {seed} lacks {', '.join(sorted(lacking))}"
@@ -171,15 +171,15 @@ def combined_lines(rows: Sequence[Row], over: Mapping[str, Lead]) -> list[list[s
 
 
 def write_combined(files: Sequence[Path], out: Path) -> str:
-    """Write the table of some results into a folder, as of `ptr table`; returns it as Markdown."""
+    """Write the table of some results into a folder, like `ptr table`; returns it as Markdown."""
     rows, differing = read_results(files)
     over = leads(rows)
     head, *lines = combined_lines(rows, over)
     out.mkdir(parents=True, exist_ok=True)
     caption = (
         "Successes of all trials, and over runs (one per seed) the mean with its interval (Student's t; Wilson's over "
-        "all trials if there is one run, or all are equal). Each cell chooses actions as did best in its validation "
-        "scenes; one column has the mode. Leads are paired by seed, p by Holm over all comparisons."
+        "all trials if there is one run, or all are equal). Each cell chooses actions in the way that did best in its "
+        "validation scenes; one column has the mode. Leads are paired by seed, p by Holm over all comparisons."
     )
     caption += f" The results differ: {'; '.join(differing)}." if differing else ""
     text = f"{markdown_table(head, lines)}\n\n{caption}\n"

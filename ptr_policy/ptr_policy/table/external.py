@@ -25,7 +25,7 @@ def external(text: str) -> Method:
     name, _, address = text.partition("=")
     kind, _, place = address.partition(":")
     if not (_NAME.fullmatch(name) and is_external(address) and place):
-        raise argparse.ArgumentTypeError(f"{text!r} is no external policy; write NAME=KIND:ADDRESS")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an external policy; write NAME=KIND:ADDRESS")
     if name in {method.name for method in METHODS}:
         raise argparse.ArgumentTypeError(f"{name} is the name of a method of the table; choose another one")
     if kind not in POLICIES:
@@ -35,10 +35,10 @@ def external(text: str) -> Method:
 
 
 def require_loadable(plan: TablePlan) -> None:
-    """Open each external policy that has trials to make, before hours of other work.
+    """Open each external policy whose trials are missing, before hours of other work.
 
     Raises:
-        PtrError: one can't be loaded, or two have one name.
+        PtrError: one can't be loaded, or two have the same name.
     """
     from ptr_models.inference.loading import load_policy
 

@@ -88,8 +88,8 @@ def unmatched_policies(plan: TablePlan, evaluations: Sequence[Evaluation]) -> li
         for policy, checkpoint in evaluation.names.items():
             if policy not in matched and not evaluation.hidden:
                 found.append(
-                    f"{evaluation.directory}: {checkpoint.name}, task {evaluation.protocol.task}, is no cell of this "
-                    "table; evaluate the checkpoint of a run of it, or name the policy METHOD-sSEED"
+                    f"{evaluation.directory}: {checkpoint.name}, task {evaluation.protocol.task}, is not a cell of "
+                    "this table; evaluate a checkpoint of one of its runs, or name the policy METHOD-sSEED"
                 )
     return found
 
@@ -108,9 +108,9 @@ def _matched(plan: TablePlan, evaluation: Evaluation) -> Iterator[tuple[str, Key
 
 
 def _is_of(checkpoint: Checkpoint, policy: str, name: str) -> bool:
-    """Whether a checkpoint is a cell's policy: it lies there, or has its name and is not here but on another machine.
+    """Whether a checkpoint is a cell's policy: it is in its folder, or has its name and is on another machine.
 
-    An external policy has to have its address; one on another machine has it with another path.
+    An external policy must have its address; on another machine, the path in it may differ.
     """
     path = Path(checkpoint.path)
     if checkpoint.path and path.exists():
@@ -154,7 +154,7 @@ def missing_trials(plan: TablePlan, evaluations: Sequence[Evaluation]) -> list[S
 
 
 def _is_open(plan: TablePlan, evaluation: Evaluation, cells: dict[Key, Judged]) -> bool:
-    """Whether an evaluation lacks trials of its own plan, or a cell of it those of the table's."""
+    """Whether an evaluation lacks trials of its own plan, or one of its cells lacks trials of the table's plan."""
     if len(evaluation.judged) < len(evaluation.planned):
         return True
     matched = (cells[key] for _, key in _matched(plan, evaluation) if key in cells)
@@ -177,7 +177,7 @@ def _start_evaluation(plan: TablePlan, task: str, cells: Sequence[tuple[Method, 
     """One evaluation of all cells of a task without trials: interleaved, in the same scenes, with letters as names."""
     trials, target = plan.budget.trials, plan.targets.get(task)
     checkpoints = ",".join(f"{policy_name(method, seed)}={plan.policy(method, task, seed)}" for method, seed in cells)
-    out = next(path for path in _places(plan.evaluations / task) if not (path / "trials.jsonl").exists())
+    out = next(path for path in _numbered(plan.evaluations / task) if not (path / "trials.jsonl").exists())
     words = ["launch", "ptr_bringup", "evaluate.launch.xml", "robot:=wx250s", f"task:={task}", f"trials:={trials}"]
     words += [f"checkpoint:={checkpoints}", f"directory:={out}"]
     if plan.cameras not in ((), tuple(camera.name for camera in Contract().cameras)):
@@ -188,8 +188,8 @@ def _start_evaluation(plan: TablePlan, task: str, cells: Sequence[tuple[Method, 
     return Step(f"{task.replace('_', ' ')}: no trials yet of {titles}. Make them at the arm:", command_text(*words))
 
 
-def _places(first: Path) -> Iterator[Path]:
-    """A folder, and further ones of almost its name."""
+def _numbered(first: Path) -> Iterator[Path]:
+    """A folder, followed by the same one with a number added to its name."""
     yield first
     for number in itertools.count(2):
         yield first.with_name(f"{first.name}-{number}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rows of the table, and what they reached on the real arm."""
+"""The rows of the table, and what they achieved on the real arm."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ptr_models.training.presets import presets
 
 
 class Recipe(enum.Enum):
-    """How a method meets the data."""
+    """How a method uses the data."""
 
     FINETUNE = "pre-trained on many tasks, then fine-tuned on a mixture of them and the demonstrations"
     REPRESENTATION = "encoder pre-trained on the videos of many tasks, then imitation of the demonstrations alone"
@@ -29,7 +29,7 @@ class Recipe(enum.Enum):
 
     @property
     def mixes(self) -> bool:
-        """Whether the demonstrations meet the pre-training data in a batch."""
+        """Whether batches mix the demonstrations with the pre-training data."""
         return self in (Recipe.FINETUNE, Recipe.VALUES, Recipe.JOINT)
 
 
@@ -40,7 +40,7 @@ class Method:
     Attributes:
         name: on the command line; presets are NAME_small, NAME_paper and, for most, NAME_low_dim.
         title: in the table.
-        recipe: how it meets the data.
+        recipe: how it uses the data.
         chooses_by_q: whether Q may choose among its actions; not in a control.
         address: of an external policy, KIND:ADDRESS; `{task}` and `{seed}` in it stand for those of a cell.
         real: successes of 50 trials on the real arm, four tasks (talk of the PTR authors); None: not in it.
@@ -76,7 +76,7 @@ REAL_TRIALS = 50
 
 
 def methods(names: Sequence[str], size: str = "small") -> list[Method]:
-    """The methods of those names, for none all that have a preset of that size.
+    """The methods with these names; without names, all that have a preset of that size.
 
     Raises:
         PtrError: a name is unknown (the message says which is nearest), or has no preset of that size.

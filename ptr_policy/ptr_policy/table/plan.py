@@ -29,7 +29,7 @@ MODE, DECODING = "mode", "decoding.json"
 OWN = "own"
 """How an external policy chooses its actions: as its file says."""
 WITHOUT_Q = (MODE, "sample_gripper", "sample")
-"""Ways of choosing actions that no Q-function has a say in."""
+"""Ways of choosing actions that don't use a Q-function."""
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,8 @@ class Budget:
     """Equal for all methods.
 
     Attributes:
-        pretraining, finetuning: updates; a method without pre-training makes both on its data, and one that learns
-            values of the videos first makes as many updates of that as of pre-training.
+        pretraining, finetuning: updates; a method without pre-training does both on its data, and one that learns
+            values of the videos first makes as many updates for that as for pre-training.
         demonstrations: of each target task.
         trials: per task and seed.
         validation: trials of each decoding, in other scenes, from which a cell's decoding is chosen; 0: the mode.
@@ -56,15 +56,15 @@ class TablePlan:
     """What is compared, where, and with what.
 
     Attributes:
-        out: folder of everything that is made.
-        data: pre-training bags.   exclude: what of them is left out, see `episodes.exclusion`.
+        out: folder of all output.
+        data: pre-training bags.   exclude: which of them are left out, see `episodes.exclusion`.
         methods: rows.
         size: of the presets, `small` or `paper`, or `low_dim`: policies that see objects instead of images.
         tasks: target task and the kitchen of its demonstrations and trials; without one, a person judges its trials,
             which `ptr evaluate` makes.
-        targets: demonstrations that exist already, by task; the simulated operator makes the others.
-        trials_from: folders of `ptr evaluate` with judged trials, beside those in `evaluations`.
-        cameras: that policies see, in this order; none: they see objects, or the bags say it.
+        targets: demonstrations that exist already, by task; the simulated operator records the others.
+        trials_from: folders of `ptr evaluate` with judged trials, in addition to those in `evaluations`.
+        cameras: that policies see, in this order; none: they see objects, or the bags decide.
         seeds: of pre-training, demonstrations and fine-tuning; trials are the same for all methods and seeds.
         level: of demonstrations and trials.   manner: of the operator who demonstrates.
         budget: updates, demonstrations, trials.
@@ -92,7 +92,7 @@ class TablePlan:
 
     @property
     def data_options(self) -> list[object]:
-        """What tells a training of the pre-training bags; the demonstrations of the target task stay as they are."""
+        """Options that name the pre-training bags; they do not exclude demonstrations of the target task."""
         return ["--data", self.data, *(f"--exclude={pattern}" for pattern in only_in(str(self.data), self.exclude))]
 
     @property
@@ -119,7 +119,7 @@ class TablePlan:
         ]
 
     def seeds_of(self, method: Method) -> tuple[int, ...]:
-        """Those of its runs; an external policy has one run, unless its address names the seed."""
+        """The seeds of its runs; an external policy has one run, unless its address names the seed."""
         is_one = method.recipe is Recipe.EXTERNAL and "{seed}" not in method.address
         return self.seeds[:1] if is_one else self.seeds
 
@@ -136,7 +136,7 @@ class TablePlan:
         return self.out / "demonstrations" / f"{task}-s{seed}"
 
     def pretraining(self, method: Method, seed: int) -> Path:
-        """Run folder of a method's pre-training, or the checkpoint that is there already, for every seed."""
+        """Run folder of a method's pre-training, or the existing checkpoint, for every seed."""
         return self.checkpoints.get(method.name, self.out / method.name / f"pretraining-s{seed}")
 
     @property
@@ -146,7 +146,7 @@ class TablePlan:
 
     @property
     def evaluations(self) -> Path:
-        """Where `ptr evaluate` is told to leave the trials that a person judges."""
+        """Where `ptr evaluate` is told to put the trials that a person judges."""
         return self.out / "evaluations"
 
     def values(self, method: Method, seed: int) -> Path:
@@ -234,7 +234,7 @@ def _fresh(plan: TablePlan, method: Method, run: Path, seed: int, settings: Sequ
     """A training on the pre-training bags from fresh networks.
 
     Args:
-        settings: beside those of the plan.
+        settings: in addition to those of the plan.
     """
     steps = plan.budget.pretraining
     command: list[object] = [*PTR, "train", "pretrain", *plan.data_options, "--out", run]
@@ -288,7 +288,7 @@ def _try(plan: TablePlan, method: Method, task: str, kitchen: str, seed: int, de
 def _training_options(
     plan: TablePlan, run: Path, method: Method, is_new: bool, settings: Sequence[str] = ()
 ) -> list[object]:
-    """Of a run from fresh networks (`is_new`) or from a checkpoint, or of one that was interrupted and goes on."""
+    """Options of a training with fresh networks (`is_new`) or from a checkpoint, or of one that continues a run."""
     if _updates(run):
         return ["--resume"]
     options: list[object] = ["--preset", f"{method.name}_{plan.size}"] if is_new else []
@@ -320,7 +320,7 @@ def _updates(run: Path) -> int:
 
 
 def _step(checkpoint: Path) -> int:
-    """Updates that a checkpoint says of itself; its folder may have any name."""
+    """Updates as stored in a checkpoint; its folder may have any name."""
     index = checkpoint / "checkpoint.json"
     return number_in(read_object(index, finite=False), "step", index)
 

@@ -30,7 +30,7 @@ class _Growing:
     """What later commands may add to, as in the file.
 
     Attributes:
-        tasks: kitchen by task, empty where a person judges.   policies: address by name.   checkpoints: path by method.
+        tasks: kitchen by task, empty if a person judges.   policies: address by name.   checkpoints: path by method.
     """
 
     methods: tuple[str, ...]
@@ -47,7 +47,7 @@ _GROWING = tuple(_Growing.__dataclass_fields__)
 
 
 def with_existing(plan: TablePlan, usual: Collection[str] = ()) -> TablePlan:
-    """The plan, added to that of its folder: methods, tasks, seeds and checkpoints of earlier commands stay.
+    """The plan, merged with that of its folder: methods, tasks, seeds and checkpoints of earlier commands stay.
 
     Args:
         usual: of `methods`, `tasks` and `seeds` those that no option names; the folder's are kept.

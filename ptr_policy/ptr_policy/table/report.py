@@ -56,7 +56,7 @@ class Cell:
     """Trials of a method, task and seed with one way of choosing actions.
 
     Attributes:
-        is_best: that of the validation scenes, or the only one where a person judges.
+        is_best: that of the validation scenes, or the only one if a person judges.
         judge: simulator or person.
     """
 
@@ -199,7 +199,7 @@ def _head(plan: TablePlan) -> list[str]:
 
 
 def _cells(plan: TablePlan, row: Row) -> list[str]:
-    """A line of the table; the real arm's figures are no measure for a table that is smaller than the paper's."""
+    """A line of the table; the real arm's results don't compare with a table smaller than the paper's."""
     counts = [str(row.of(task)) for task, _ in plan.tasks]
     interval = percent(row.interval) if row.total.trials else "-"
     real = ["-" if row.method.real is None else f"{row.method.real}/{REAL_TRIALS}"] if plan.is_full else []
@@ -223,7 +223,7 @@ def caption(plan: TablePlan) -> str:
     return (
         f"{_trials_text(plan)}{seen} Presets of size {plan.size}: {budget.pretraining} updates of pre-training and "
         f"{budget.finetuning} of fine-tuning on {_demonstrations_text(plan)} (without pre-training a method "
-        f"makes both on its data); seeds {', '.join(map(str, plan.seeds))}. Intervals are over runs (Student's t) "
+        f"does both on its data); seeds {', '.join(map(str, plan.seeds))}. Intervals are over runs (Student's t) "
         f"where there are several.{before}{real}"
     )
 
@@ -240,8 +240,8 @@ def _trials_text(plan: TablePlan) -> str:
     budget, texts = plan.budget, []
     if len(plan.judged_tasks) < len(plan.tasks):
         chosen = (
-            f"Actions are chosen as did best in {budget.validation} validation trials of each cell; one column has the "
-            "mode."
+            f"Actions are chosen in the way that did best in {budget.validation} validation trials of "
+            "each cell; one column has the mode."
         )
         trials = "1 trial" if budget.trials == 1 else f"{budget.trials} trials"
         texts += [
@@ -263,7 +263,7 @@ def markdown(plan: TablePlan, rows: Sequence[Row]) -> str:
 
 
 def bars_of(rows: Sequence[Row], with_real_arm: bool = False) -> list[Bar]:
-    """Bars of the rows that have trials, best on top; of the real arm's figures rings, if wanted."""
+    """Bars of the rows that have trials, best on top; with rings for the real arm's results, if wanted."""
     made = sorted((row for row in rows if row.total.trials), key=lambda row: -row.rate)
     return [
         Bar(
@@ -278,7 +278,7 @@ def bars_of(rows: Sequence[Row], with_real_arm: bool = False) -> list[Bar]:
 
 
 def figure(plan: TablePlan, rows: Sequence[Row]) -> Figure:
-    """Bars of success with intervals, best on top; rings are the real arm's, in the full table alone."""
+    """Bars of success with intervals, best on top; rings are the real arm's, only in the full table."""
     rings = "; rings: on the real arm (talk)" if plan.is_full else ""
     where = "" if plan.judged_tasks else " in simulation"
     return success_figure(bars_of(rows, plan.is_full), f"success{where} with 95 % interval{rings}")

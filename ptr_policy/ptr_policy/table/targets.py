@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Own demonstrations of the target tasks: one folder of bags for each, recorded, imported or simulated."""
+"""The user's demonstrations of the target tasks: one folder of bags for each, recorded, imported or simulated."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Target:
         task: its name.
         kitchen: the simulated one of the bags and of the trials; empty: a real arm's, whose trials a person judges.
         folder: of the bags, or a set of them (`episodes.manifest`).
-        bags: their paths, relative to the folder or to where the set lies.
+        bags: their paths, relative to the folder, or to that of the set.
         levels: of the simulated scenes, as far as the bags say.
     """
 
@@ -67,7 +67,7 @@ def read_targets(folders: Sequence[Path]) -> dict[str, Target]:
 
 
 def read_target(folder: Path) -> Target:
-    """The demonstrations in a folder; errors as of `read_targets`."""
+    """The demonstrations in a folder; errors as in `read_targets`."""
     known = {path: read_metadata(path) for path in find_episodes([folder])}
     task = _only(folder, "tasks", (it.task for it in known.values()))
     for path, it in known.items():
@@ -103,7 +103,7 @@ def _only(folder: Path, what: str, names: Iterable[str]) -> str:
 
 
 def _is_simulated(metadata: EpisodeMetadata) -> bool:
-    """Whether the simulator can lay out trials like this demonstration."""
+    """Whether the simulator can set up trials like this demonstration."""
     named = metadata.kitchen in arguments.known("kitchen") and metadata.task in arguments.known("task")
     return metadata.robot == SIMULATED and named
 
@@ -114,7 +114,7 @@ def check_readable(targets: Iterable[Target], contract: Contract) -> None:
     Args:
         contract: of the pre-training bags, with images of the size that the networks see.
     Raises:
-        PtrError: a bag follows another contract, has too small images, or is damaged.
+        PtrError: a bag follows another contract, has images that are too small, or is damaged.
     """
     for target in targets:
         for name in target.bags:
@@ -147,7 +147,7 @@ def warn_of_known_tasks(targets: Iterable[Target], data: Path, exclude: Sequence
     for path in find_episodes([data], Exclusion(exclude)):
         try:
             counts[canonical(read_metadata(path).task)] += 1
-        except PtrError:  # training names it and leaves it out
+        except PtrError:  # training reports it and leaves it out
             continue
     for target in targets:
         if count := counts[canonical(target.task)]:

@@ -48,7 +48,7 @@ def test_restart_markers_are_counted_by_the_units_of_the_image() -> None:
 
 def test_an_image_that_lost_a_packet_in_its_middle_is_torn() -> None:
     marks = [k for k in range(len(WITH_RESTARTS) - 1) if WITH_RESTARTS[k : k + 2] in (b"\xff\xd3", b"\xff\xd5")]
-    with pytest.raises(TornError, match="9 restart markers or not in their order; 11 are due"):
+    with pytest.raises(TornError, match="9 restart markers, or out of order; 11 are expected"):
         whole(WITH_RESTARTS[: marks[0]] + WITH_RESTARTS[marks[1] :])
 
 

@@ -269,7 +269,7 @@ def test_an_episode_without_the_image_of_a_camera_is_left_out(tmp_path: Path) ->
     (tmp_path / "a.tfrecord").write_bytes(b"".join(frame(example(record)) for record in features))
     account = import_bridge(tmp_path, tmp_path / "bags", both)
     assert places(account.written) == ["bridge_a_00000"]
-    assert [item.reason for item in account.left_out] == ["it has no image_1: a black image stands in its place"]
+    assert [item.reason for item in account.left_out] == ["it has no image_1, only a black image in its place"]
 
 
 def test_instructions_become_task_names() -> None:

@@ -241,8 +241,8 @@ def test_images_that_no_camera_takes_are_named_once(tmp_path: Path, capsys: pyte
     command = ["import", "bridge", str(tmp_path / "raw"), "--out", str(tmp_path / "bags"), "--workers", "1"]
     assert main(command) == 0
     output = capsys.readouterr().out
-    assert output.count("depth_images0 is not taken: bags hold no depth images") == 1
-    assert output.count("images1 is not taken: no camera of the contract takes it") == 1
+    assert output.count("depth_images0 is not imported: bags hold no depth images") == 1
+    assert output.count("images1 is not imported: no camera of the contract uses it") == 1
     assert "2 written, 0 kept, 0 left out" in output
 
 
@@ -420,7 +420,7 @@ def test_an_odd_episode_of_the_numpy_form_is_left_out(tmp_path: Path, episode: A
     held[0] = episode
     np.save(path, held)
     account = import_recordings(path, tmp_path / "bags")
-    assert "it is not of Bridge's numpy form" in account.left_out[0].reason
+    assert "it is not in Bridge's numpy form" in account.left_out[0].reason
     assert str(account.left_out[0]).endswith(account.left_out[0].reason)
 
 

@@ -122,7 +122,7 @@ def test_smaller_images_are_those_that_training_would_see(tmp_path: Path) -> Non
     ("size", "sentence"),
     [
         ((48, 64), "images of 64x48 pixels are smaller than the 64x64 that policies see of camera over_shoulder"),
-        ((96, 160), "over_shoulder was recorded with 128x96 pixels, fewer than the wanted 160x96"),
+        ((96, 160), "over_shoulder was recorded with 128x96 pixels, fewer than the requested 160x96"),
     ],
 )
 def test_images_are_neither_enlarged_nor_made_smaller_than_policies_see(

@@ -90,7 +90,7 @@ IMAGE = {"observation.images.front": {"dtype": "video", "shape": [64, 64, 3]}}
     [
         (feature(JOINTS, 6), feature(JOINTS, 6), "so100", r"so100 holds joints \(shoulder_pan.*needed"),
         (feature(POSE), feature(POSE), "franka", "may be poses as well as displacements"),
-        (feature(POSE), feature(None), "widowx", "7 numbers and 0 names; tell them with --action-names"),
+        (feature(POSE), feature(None), "widowx", "7 numbers and 0 names; give them with --action-names"),
         (feature(POSE), None, "widowx", "has no action; needed"),
         (feature(POSE[:6], 6), feature(POSE), "widowx", "has no gripper among x, y, z"),
         ({"dtype": "float32", "shape": [2, 7]}, feature(POSE), "widowx", r"of shape \[2, 7\]"),
@@ -120,7 +120,7 @@ def test_cameras_are_taken_as_asked_and_depth_is_left_out() -> None:
     found = match(features, "widowx", Contract(), {"over_shoulder": "front"})
     assert found.cameras["over_shoulder"] == "observation.images.front"
     assert found.cameras["wrist_cam"] == "observation.images.wrist.cam"
-    assert found.left_out == {"observation.images.depth": "it is depth"}
+    assert found.left_out == {"observation.images.depth": "it is a depth image"}
 
 
 def test_actions_that_are_poses_are_left_out(tmp_path: Path) -> None:
@@ -174,8 +174,8 @@ def test_an_info_that_makes_no_sense_is_refused(tmp_path: Path, info: dict, reas
 @pytest.mark.parametrize(
     ("template", "reason"),
     [
-        ("../secret/episode_{episode_index:06d}.parquet", "leads out of the data set"),
-        ("/etc/passwd", "leads out of the data set"),
+        ("../secret/episode_{episode_index:06d}.parquet", "points outside the data set"),
+        ("/etc/passwd", "points outside the data set"),
         ("{episode_index.__class__.__mro__}", "is missing"),
         ("{episode_index:0999999999d}", "is missing"),
         ("{secret}", "needs 'secret'"),

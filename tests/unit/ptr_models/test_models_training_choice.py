@@ -34,7 +34,7 @@ def goes_on(folder: Path, bags: Bags, *settings: str) -> Path:
     [
         ([0.95, 0.97, 0.99], 0, 4, "it is the earliest whose values rise"),
         ([0.95, 0.97, 0.99], 5, 5, "it is the earliest whose values rise"),
-        ([0.5, 0.8, 0.7], 0, 5, "the values of none rise as they should, and its trend score of 0.800 is the best"),
+        ([0.5, 0.8, 0.7], 0, 5, "no checkpoint's values rise as they should; its trend score of 0.800 is the best"),
         ([0.95, 0.97, 0.99], 10, 6, "it is the last one, and none has the 10 updates of fine-tuning"),
     ],
 )

@@ -202,7 +202,7 @@ BAD = [
     (play_list, "is not an intact MP4 video"),
     (empty, "is not an intact MP4 video"),
     (jpeg, "is not an intact MP4 video"),
-    (of_unknown_codec, "is of the codec unknown; known: h264, hevc, av1, vp9, mpeg4"),
+    (of_unknown_codec, "has the codec unknown; known: h264, hevc, av1, vp9, mpeg4"),
     (single_frame, "has fewer than two frames at 5 Hz; give a longer video"),
 ]
 

@@ -304,7 +304,7 @@ def test_methods_tasks_and_seeds_are_added_to_the_table_of_a_folder(plan: TableP
         ({"methods": ["gone"]}, "unknown method 'gone'"),
         ({"policies": []}, "policies is"),
         ({"policies": {"ptr": "lerobot:runs/act"}}, "ptr is the name of a method"),
-        ({"policies": {"../act": "lerobot:runs/act"}}, "no external policy"),
+        ({"policies": {"../act": "lerobot:runs/act"}}, "not an external policy"),
         ({"tasks": None}, "tasks is None"),
         ({"tasks": {"../x": ""}}, "task name '../x' is not usable"),
         ({"tasks": {"put_carrot_on_plate": "nowhere"}}, "unknown kitchen 'nowhere'"),

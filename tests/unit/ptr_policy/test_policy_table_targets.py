@@ -158,7 +158,7 @@ def test_folders_that_are_not_one_task_s_demonstrations_are_refused(
 
 def test_a_task_is_either_simulated_or_given(tmp_path: Path) -> None:
     bag(tmp_path / "corn", "a", "put_corn_in_pot")
-    with pytest.raises(PtrError, match="--target has own demonstrations of put_corn_in_pot; leave it out of --task"):
+    with pytest.raises(PtrError, match="--target has demonstrations of put_corn_in_pot; leave it out of --task"):
         plan_of(tmp_path, "--target", str(tmp_path / "corn"), "--task", "put_corn_in_pot")
 
 
@@ -245,7 +245,7 @@ def test_checkpoints_of_another_machine_are_told_by_the_name_of_their_policy(tow
     found = read_evaluations(towel)
     assert [str(row.total) for row in read_rows(towel, found)] == ["-", "1/2"]
     (sentence,) = unmatched_policies(towel, found)
-    assert ": ptr, task fold_towel, is no cell of this table" in sentence
+    assert ": ptr, task fold_towel, is not a cell of this table" in sentence
 
 
 def test_an_unfinished_blind_evaluation_counts_nothing_yet_and_is_gone_on_with(towel: TablePlan) -> None:

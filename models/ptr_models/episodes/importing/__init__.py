@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Demonstrations of other projects into bags of this one."""
+"""Import demonstrations of other projects as bags."""

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Bridge data set (BridgeData V2) into bags: what all its forms share, and the form RLDS in TFRecord files.
+"""Import the Bridge data set (BridgeData V2) as bags: what all its forms share, and its RLDS form (TFRecord files).
 
 Bridge's state is x y z, fixed-axis Euler angles relative to "gripper down", and the gripper's opening; its
 action is a displacement per 0.2 s and an absolute gripper. The first target of a bag is the first measured
-pose; each next one is the last, displaced by the action. So reading a bag gives the actions of the data set
-again.
+pose; each following one is the previous one, displaced by the action. So reading a bag gives the actions of
+the data set again.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ from ptr_models.episodes.trajectory import Trajectory, write_episode
 from ptr_models.input_limits import MAX_TEXT
 
 CAMERAS: Mapping[str, str] = {"over_shoulder": "image_0", "side_1": "image_1", "side_2": "image_2", "wrist": "image_3"}
-"""Camera of the contract and the image of the data set that it takes."""
+"""Cameras of the contract, and the image of the data set for each."""
 NAMES = ("folder", "instruction")
 """What an episode's task can be named after."""
 REACH = 2.0
-"""m; the arm reaches 0.65 m, and its base lies at the origin."""
+"""m; the arm reaches 0.65 m, and its base is at the origin."""
 MAX_TURN = 10.0
-"""rad of an angle of a state or an action."""
+"""rad; limit of the angles in a state or an action."""
 OWN_METADATA = "episode_metadata/ptr_metadata"
 """Feature with the bag's metadata as JSON, in data sets written by `ptr export rlds`."""
 ODD = (PtrError, ValueError, ArithmeticError, np.linalg.LinAlgError)
-"""What is raised about an episode that is left out."""
+"""Exceptions for an episode that is left out."""
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,9 @@ class BridgeEpisode:
     Attributes:
         states: (T or T+1, 7) float64.   actions: (T, 7) float64, raw units.
         images: per image name as many encoded images.
-        instruction: in plain words, maybe empty.   more_instructions: what others called it.
-        own: what the bag knew that the episode was exported from.
-        source: path in the original data, maybe empty.
+        instruction: in plain words, may be empty.   more_instructions: other people's words for it.
+        own: metadata of the bag that the episode was exported from.
+        source: path in the original data, may be empty.
         complete: whether the last step is marked as the episode's last.
         size: bytes that it takes in its file.
     """
@@ -96,7 +96,7 @@ def holds_records(source: Path) -> bool:
 
 
 def _record_files(folder: Path) -> Iterator[Path]:
-    """Files below a folder; those of recordings, which are millions, are passed by."""
+    """Files below a folder; those of recordings are skipped, since there are millions."""
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not TRAJECTORY.fullmatch(name)]
         yield from (Path(place, name) for name in names if ".tfrecord" in name)
@@ -106,7 +106,7 @@ def read_bridge(path: Path, images: tuple[str, ...] = ("image_0",)) -> Iterator[
     """Episodes of one TFRecord file.
 
     Raises:
-        EpisodeError: the file is damaged, or an episode has not all features.
+        EpisodeError: the file is damaged, or an episode lacks a feature.
     """
     for number, record in enumerate(read_records(path)):
         assert record is not None  # damage is an error here
@@ -117,7 +117,7 @@ def read_bridge(path: Path, images: tuple[str, ...] = ("image_0",)) -> Iterator[
 
 
 def read_sound_records(path: Path, left_out: list[LeftOut]) -> Iterator[bytes | None]:
-    """Records of a file by number; None in the place of one that is damaged, which `left_out` then names."""
+    """Records of a file by number; None in place of a damaged one, which is added to `left_out`."""
 
     def damaged(number: int | None, reason: str) -> None:
         left_out.append(LeftOut(path, number, reason))
@@ -142,7 +142,7 @@ def _episode(
     require_images(images)
     for name in images:
         if name != "image_0" and _is_black(images[name][0]):
-            raise EpisodeError(f"it has no {name}: a black image stands in its place")
+            raise EpisodeError(f"it has no {name}, only a black image in its place")
     last = features.get("steps/is_last")
     return BridgeEpisode(
         states=states,
@@ -165,7 +165,7 @@ def _own(features: Mapping[str, Feature]) -> EpisodeMetadata | None:
 
 
 def _has(features: Mapping[str, Feature], name: str) -> bool:
-    """Whether there is an image of that name, and none that stands in its place."""
+    """Whether there is an image of that name that is not a placeholder."""
     values = features.get(f"steps/observation/{name}")
     if not isinstance(values, list) or not values:
         return False
@@ -173,9 +173,9 @@ def _has(features: Mapping[str, Feature], name: str) -> bool:
 
 
 def _is_black(data: bytes) -> bool:
-    """Whether an image is what the release puts in the place of a camera that was not there.
+    """Whether an image is the release's placeholder for a missing camera.
 
-    The features has_image_N should say so, but are false where there is an image, too.
+    The features has_image_N should say so, but are also false for some images that exist.
     """
     image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
     return image is not None and not image.any()
@@ -190,7 +190,7 @@ def require_images(images: Mapping[str, Sequence[bytes]]) -> None:
 
 
 def require_plausible(states: NDArray[np.float64], actions: NDArray[np.float64]) -> None:
-    """Refuse numbers that no robot arm can mean."""
+    """Refuse numbers that are impossible for a robot arm."""
     for what, rows in (("state", states), ("action", actions)):
         for unit, columns, most in (("m", slice(0, 3), REACH), ("rad", slice(3, 6), MAX_TURN), ("", slice(6, 7), 2.0)):
             values = np.abs(rows[:, columns])
@@ -232,7 +232,7 @@ def task_of(episode: BridgeEpisode, names: str) -> str:
     """Name of an episode's task.
 
     Args:
-        names: one of `NAMES`. folder: as PTR names tasks. Where what is wanted is not known, the other one names it.
+        names: one of `NAMES`. folder: as PTR names tasks. If the wanted name is not known, the other one is used.
     """
     folder, instruction = SourceFolder.of(episode.source).task, episode.instruction.strip()
     return task_name((folder or instruction) if names == "folder" else (instruction or folder))
@@ -257,8 +257,8 @@ class Rule:
     """How episodes become bags.
 
     Attributes:
-        contract: that every bag follows.   cameras: of the contract, and the image of the data set that each takes.
-        further: cameras that a bag has beside them where its episode has their images, and those.
+        contract: that every bag follows.   cameras: of the contract, and the image of the data set for each.
+        further: additional cameras and their images, for the episodes that have them.
         names: what tasks are named after, one of `NAMES`.
         action_shift: control steps by which images and states lag behind actions.
     """
@@ -303,7 +303,7 @@ def import_bridge(
     action_shift: int = 0,
     further: Sequence[str] = (),
 ) -> Imported:
-    """Write a bag for each episode of a data set; those that are there already are kept, odd records left out.
+    """Write a bag for each episode of a data set; existing bags are kept, odd records are left out.
 
     Calling it again continues an interrupted import.
 
@@ -315,8 +315,8 @@ def import_bridge(
         account: filled during the import, so that it is available after an interruption; returned.
         names: what tasks are named after, one of `NAMES`.
         action_shift: control steps by which images and states lag behind actions. 0 in the release, whose conversion
-            (bridgedata_raw_to_numpy.py) has shifted what was recorded before 2021-07-23.
-        further: cameras that are taken where an episode has them.
+            (bridgedata_raw_to_numpy.py) has shifted recordings from before 2021-07-23.
+        further: additional cameras, for the episodes that have them.
     Raises:
         EpisodeError: there is nothing to import, or the bags cannot be written.
     """
@@ -359,7 +359,7 @@ def _import_record(
 
 
 def _start(episode: BridgeEpisode, name: str) -> int:
-    """ns: when the bag began that the episode was before, where that is known."""
+    """ns: start of the bag that the episode was exported from, if known."""
     told = episode.own.start_ns if episode.own else 0
     return told if 0 < told < 2**62 else placeholder_start(name)
 
@@ -367,7 +367,7 @@ def _start(episode: BridgeEpisode, name: str) -> int:
 def describe(name: str, episode: BridgeEpisode, rule: Rule) -> EpisodeMetadata:
     """Bridge's episodes are demonstrations that succeeded; the folder above the task names the kitchen.
 
-    An episode that was a bag before keeps what was known about it.
+    An episode that was exported from a bag keeps that bag's metadata.
     """
     if episode.own is not None:
         rule.contract.require(episode.own.contract, "it", source=True)

@@ -66,7 +66,7 @@ def register(subparsers: argparse._SubParsersAction) -> None:
         "--names",
         choices=NAMES,
         default="folder",
-        help="what tasks are named after (default: folder; the instruction where no folder is known)",
+        help="what tasks are named after (default: folder; the instruction if no folder is known)",
     )
     bridge.add_argument(
         "--action-shift",

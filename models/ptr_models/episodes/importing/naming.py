@@ -54,7 +54,7 @@ class SourceFolder:
         """From the path that the release keeps: .../DOMAIN/TASK/SPLIT/out.npy, or .../DOMAIN/TASK/NUMBER/SPLIT/out.npy.
 
         BridgeData V1 has the first form, V2 numbers the sessions of a task. Recordings have a session's date and what
-        is below it in the place of SPLIT/out.npy.
+        is below it in place of SPLIT/out.npy.
         """
         parts = Path(source).parts
         if len(parts) >= 4 and parts[-2] in _SPLITS:

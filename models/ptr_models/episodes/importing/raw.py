@@ -2,8 +2,8 @@
 """Bridge as it was recorded (folders of images and pickles), and its numpy form (out.npy): into episodes.
 
 A recording is a folder .../KITCHEN/TASK/NUMBER/DATE/raw/traj_group0/traj0 with images0/im_0.jpg ..., obs_dict.pkl
-(full_state), policy_out.pkl (actions) and perhaps lang.txt. It has one observation more than actions. Units, frames
-and gripper (1 = open) are those of the RLDS release. What was recorded before 2021-07-23 has images and states that
+(full_state), policy_out.pkl (actions) and perhaps lang.txt. It has one more observation than actions. Units, frames
+and gripper (1 = open) are those of the RLDS release. In recordings from before 2021-07-23, images and states
 lag behind the actions by one step. The conversion to numpy corrects that; a recording still has the lag.
 """
 
@@ -36,14 +36,14 @@ from ptr_models.input_limits import MAX_NUMPY_BYTES, MAX_RECORD_BYTES, MAX_TEXT
 STATES, ACTIONS, INSTRUCTIONS = "obs_dict.pkl", "policy_out.pkl", "lang.txt"
 NUMPY = "out.npy"
 NO_LATENCY_SINCE = datetime(2021, 7, 23)
-"""Recordings that began before have images that are a step late."""
+"""Recordings that began before this have images that are a step late."""
 _GROUP = re.compile(r"traj_group\d+")
 _IMAGE = re.compile(r"im_(\d+)\.jpg")
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Where an episode of the raw release lies.
+    """Where an episode of the raw release is.
 
     Attributes:
         folder: traj0, with the images.   number: of the trajectory.
@@ -72,7 +72,7 @@ def find_recordings(source: Path) -> list[Recording]:
 
 
 def recordings_in(source: Path) -> Iterator[Recording]:
-    """The same one by one; folders of images are not searched, links are followed, and a folder is entered once."""
+    """The same, one by one; folders of images are not searched, links are followed, and a folder is entered once."""
     folders, entered = [os.path.abspath(source)] if source.is_dir() else [], set[str]()
     while folders:
         folder = folders.pop()
@@ -99,7 +99,7 @@ def find_numpy_files(source: Path) -> list[Path]:
 
 
 def images_not_taken(recording: Recording, taken: Sequence[str]) -> list[str]:
-    """Names of the folders of images that a recording has and that are not taken, such as depth_images0."""
+    """Names of the folders of images that a recording has and that are not imported, such as depth_images0."""
     with os.scandir(recording.folder) as entries:
         names = {entry.name for entry in entries if re.fullmatch(r"(depth_)?images\d+", entry.name)}
     return sorted(names - {_folder_of(image) for image in taken})
@@ -110,9 +110,9 @@ def read_recording(recording: Recording, images: Sequence[str], further: Sequenc
 
     Args:
         images: names as in the RLDS release; image_1 is in the folder images1.
-        further: those that are read where they are there.
+        further: those that are read if they exist.
     Raises:
-        EpisodeError: a file is missing, damaged, or holds something else than is expected.
+        EpisodeError: a file is missing, damaged, or holds something unexpected.
     """
     folder = recording.folder
     for name in (STATES, ACTIONS):
@@ -152,7 +152,7 @@ def numpy_episode(found: Any, images: Sequence[str], further: Sequence[str] = ()
     """T observations, and the one after the last action, which is the last of next_observations.
 
     Raises:
-        EpisodeError: it is none.
+        EpisodeError: it does not have this format.
     """
     try:
         observations = [*found["observations"], found["next_observations"][-1]]
@@ -162,7 +162,7 @@ def numpy_episode(found: Any, images: Sequence[str], further: Sequence[str] = ()
         told = [line for line in found.get("language") or [] if isinstance(line, str)]
         actions = _rows(found["actions"], "actions")
     except (LookupError, TypeError, ValueError, AttributeError) as error:
-        raise EpisodeError(f"it is not of Bridge's numpy form ({type(error).__name__}: {str(error)[:100]})") from error
+        raise EpisodeError(f"it is not in Bridge's numpy form ({type(error).__name__}: {str(error)[:100]})") from error
     return _checked(states, actions, frames, _without_confidence(told), source)
 
 
@@ -243,7 +243,7 @@ def _checked(
     instructions: Sequence[str],
     source: str,
 ) -> BridgeEpisode:
-    """An episode of which all lengths agree: one observation for each action, and perhaps one more."""
+    """An episode whose lengths agree: one observation for each action, and perhaps one more."""
     lengths = {"states": len(states), **{name: len(frames) for name, frames in images.items()}}
     if len(set(lengths.values())) > 1 or len(states) - len(actions) not in (0, 1):
         raise EpisodeError(f"it has {len(actions)} actions but {lengths}")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Recordings of raw Bridge, and its numpy form, into bags, by several processes."""
+"""Import recordings of raw Bridge, and its numpy form, as bags, with several processes."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _SHOWN = 6
 
 @dataclass
 class _Done:
-    """What one process made of a recording or of a file: bags, and what it left out."""
+    """The result of one process for a recording or a file: bags, and what it left out."""
 
     written: list[Path] = field(default_factory=list)
     kept: list[Path] = field(default_factory=list)
@@ -69,7 +69,7 @@ def import_recordings(
     further: Sequence[str] = (),
     workers: int = 1,
 ) -> Imported:
-    """Write a bag for each recording; those that are there already are kept, odd ones left out.
+    """Write a bag for each recording; existing bags are kept, odd recordings are left out.
 
     Args:
         source: folder of the raw release or of its numpy form, at any depth.
@@ -79,8 +79,8 @@ def import_recordings(
         account: filled during the import, so that it is available after an interruption; returned.
         names: what tasks are named after, one of `bridge.NAMES`.
         action_shift: control steps by which images and states lag behind actions. None: 1 for recordings before
-            2021-07-23, else 0; the numpy form is shifted already.
-        further: cameras that are taken where an episode has them.
+            2021-07-23, else 0; the numpy form is already shifted.
+        further: additional cameras, for the episodes that have them.
         workers: processes.
     Raises:
         EpisodeError: there is nothing to import, or the bags cannot be written.
@@ -108,10 +108,10 @@ def _jobs(source: Path, rule: Rule, action_shift: int | None) -> Iterator[_Job]:
 
 
 def _record_not_taken(account: Imported, not_taken: Sequence[str]) -> None:
-    """Note once for each kind of images that it is not imported."""
+    """Note once for each kind of image that it is not imported."""
     for name in not_taken:
-        why = "bags hold no depth images" if name.startswith("depth_") else "no camera of the contract takes it"
-        if (note := f"{name} is not taken: {why}") not in account.notes:
+        why = "bags hold no depth images" if name.startswith("depth_") else "no camera of the contract uses it"
+        if (note := f"{name} is not imported: {why}") not in account.notes:
             account.notes.append(note)
 
 
@@ -138,11 +138,11 @@ def _import(job: _Job, out: Path) -> _Done:
 
 @dataclass(frozen=True)
 class _Episode:
-    """One episode that is to become a bag.
+    """One episode that will become a bag.
 
     Attributes:
         place, number: what the bag is named after.
-        read: makes it, with the images of these names, and those of other names that it has.
+        read: reads it, with the images of the first names, and those of the second names that it has.
     """
 
     job: _Job
@@ -164,7 +164,7 @@ class _Episode:
         return describe(title, episode, rule), to_trajectory(episode, placeholder_start(title))
 
     def left_out(self, error: Exception) -> LeftOut:
-        """Why it becomes none."""
+        """Why it does not become a bag."""
         if isinstance(self.job.source, Recording):
             return LeftOut(self.job.source.folder, None, str(error), _shown(self.job.source.folder))
         place = f"{_shown(self.job.source)}, episode {self.number}"

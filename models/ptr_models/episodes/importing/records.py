@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an import does with each record of a data set: names that stay, and an account of it."""
+"""What an import does with each record of a data set: stable names, and an account."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _SHARD = re.compile(r"(?P<split>[A-Za-z0-9_]+)\.tfrecord-(?P<shard>\d+)-of-\d+")
 
 @dataclass(frozen=True)
 class LeftOut:
-    """A record that became no bag: its file and number, and why; without a number the rest of the file.
+    """A record that did not become a bag: its file and number, and why; without a number, the rest of the file.
 
     `place` is its name in the report, if the file's name is not specific enough.
     """
@@ -44,7 +44,7 @@ class LeftOut:
 
 @dataclass
 class Imported:
-    """What became of the records of a data set: bags that were written and that were there, and what was left out.
+    """What became of the records of a data set: bags that were written, bags that existed, and what was left out.
 
     `notes` are printed once, after the counts.
     """
@@ -70,16 +70,16 @@ class Imported:
 
 
 def tell_account(made: Imported) -> None:
-    """Say what became of the records before an error, where something did."""
+    """Before an error is raised, print what became of the records, if anything did."""
     if made.written or made.kept or made.left_out:
-        print(f"until then: {plain(made.account(), newlines=True)}; {AGAIN}", file=sys.stderr)
+        print(f"so far: {plain(made.account(), newlines=True)}; {AGAIN}", file=sys.stderr)
 
 
 def record_name(prefix: str, file: Path, number: int, record: bytes) -> str:
     """The name of a record's bag: split, shard and number, and the CRC-32C of the record.
 
-    It depends neither on what other files there are nor on where they lie; the checksum tells data sets apart whose
-    files are called the same.
+    It depends neither on other files nor on where they are stored; the checksum distinguishes data sets whose files
+    have the same names.
     """
     found = _SHARD.search(file.name)
     place = f"{found['split']}_{found['shard']}" if found else re.sub(r"[^A-Za-z0-9]+", "_", file.name.split(".")[0])
@@ -87,12 +87,12 @@ def record_name(prefix: str, file: Path, number: int, record: bytes) -> str:
 
 
 def is_there(folder: Path, contract: Contract, further: Sequence[str] = ()) -> bool:
-    """Whether a bag was written before; what an import that was interrupted left of it is removed.
+    """Whether a bag was written before; remains of an interrupted import are removed.
 
     Args:
-        further: cameras that it may have beside those of the contract.
+        further: cameras that it may have in addition to those of the contract.
     Raises:
-        EpisodeError: it is there, but follows another contract.
+        EpisodeError: it exists, but follows another contract.
     """
     shutil.rmtree(folder.with_name(folder.name + PARTIAL), ignore_errors=True)
     if not folder.is_dir():

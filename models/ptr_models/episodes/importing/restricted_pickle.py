@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pickles of plain data, read without running anything that they name.
 
-A pickle is a program that may call any function. Here its opcodes are only taken apart (`pickletools`), and a small
-stack machine makes numbers, strings, lists, dictionaries and numpy arrays of them. Every other name that a pickle
-mentions ends it with an error that says which. What an array declares must agree with the bytes that are there.
+A pickle is a program that may call any function. Here its opcodes are only parsed (`pickletools`), and a small
+stack machine builds numbers, strings, lists, dictionaries and numpy arrays from them. Any other name in a pickle
+raises an error that names it. What an array declares must agree with the bytes that are there.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ARRAYS = {f"numpy.{core}.multiarray._reconstruct" for core in ("core", "_core")
 _SCALARS = {f"numpy.{core}.multiarray.scalar" for core in ("core", "_core")}
 _BUFFERS = {f"numpy.{core}.numeric._frombuffer" for core in ("core", "_core")}
 _BYTES = {"_codecs.encode", "__builtin__.bytes"}
-"""How protocol 2 writes bytes; __builtin__.bytes are none at all."""
+"""How protocol 2 writes bytes; __builtin__.bytes stands for empty ones."""
 _KNOWN = {"numpy.ndarray", "numpy.dtype", *_BYTES, *_ARRAYS, *_SCALARS, *_BUFFERS}
 _DTYPE = re.compile(r"[<>=|]?(?:b1|[iu][1248]|f[248]|O8?)|\?|bool")
 _PLAIN_DATA = {
@@ -85,12 +85,12 @@ def read_pickle(path: Path) -> Any:
 
 
 def load(file: BinaryIO, name: str) -> Any:
-    """The same of a file that is open, from where it stands.
+    """The same for an open file, from its current position.
 
     Args:
-        name: of it in messages.
+        name: of the file in messages.
     Raises:
-        PickleError: as of `read_pickle`.
+        PickleError: as in `read_pickle`.
     """
     try:
         return _Machine().run(file)
@@ -108,7 +108,7 @@ class _Machine:
         self._memo: dict[int, Any] = {}
 
     def run(self, file: BinaryIO) -> Any:
-        """Take the opcodes one by one until the last one."""
+        """Process the opcodes one by one until the last one."""
         for number, (opcode, argument, _) in enumerate(pickletools.genops(file)):
             if number >= MAX_PICKLE_OPCODES:
                 raise PickleError(f"more than {MAX_PICKLE_OPCODES} opcodes; {ADVICE}")
@@ -136,7 +136,7 @@ class _Machine:
         return value
 
     def _pop_group(self) -> list[Any]:
-        """The items above the newest mark, and the mark taken away."""
+        """Remove the newest mark, and return the items above it."""
         place = len(self._stack) - 1
         while not isinstance(self._stack[place], _Mark):
             place -= 1
@@ -275,7 +275,7 @@ _ACTIONS: dict[str, Callable[[_Machine, Any], None]] = {
 
 
 def _finished(value: Any) -> Any:
-    """A value as it goes into a container: arrays that are complete, and no bare names of functions."""
+    """A value as it is stored in a container: only complete arrays, and no bare names of functions."""
     if isinstance(value, _Array):
         if value.value is None:
             raise ValueError("an array without its state")
@@ -321,7 +321,7 @@ def _array(shape: Any, dtype: Any, data: Any, order: Any) -> Any:
     """An array whose bytes are all there, or the list that an array of objects stands for."""
     sides = shape if isinstance(shape, tuple) else (shape,)
     if not isinstance(dtype, _Dtype) or len(sides) > 8 or not all(_is_side(side) for side in sides):
-        raise PickleError("an array of no proper type or shape")
+        raise PickleError("an array without a valid type or shape")
     kind, items = dtype.made(), math.prod(sides)
     if kind.hasobject:
         if not isinstance(data, list) or len(data) != items or len(sides) != 1:

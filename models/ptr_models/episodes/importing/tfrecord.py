@@ -61,7 +61,7 @@ def read_records(path: Path, damaged: Callable[[int | None, str], None] | None =
 
 
 def frame_record(data: bytes) -> bytes:
-    """A record as it stands in a TFRecord file."""
+    """A record as it is stored in a TFRecord file."""
     length = struct.pack("<Q", len(data))
     return length + struct.pack("<I", masked_crc(length)) + data + struct.pack("<I", masked_crc(data))
 
@@ -85,7 +85,7 @@ def parse_example(data: bytes) -> dict[str, Feature]:
     features: dict[str, Feature] = {}
     for entry in example.features.feature:
         if entry.key in features:
-            raise EpisodeError(f"feature {entry.key} is there twice")
+            raise EpisodeError(f"feature {entry.key} occurs twice")
         kind = entry.value.WhichOneof("kind")
         if kind == "bytes_list":
             features[entry.key] = list(entry.value.bytes_list.value)

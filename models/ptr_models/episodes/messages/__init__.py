@@ -34,7 +34,7 @@ def image_topic(camera: str) -> str:
 
 
 def settings_topic(camera: str) -> str:
-    """Topic of what a camera was asked for and set to: rate, exposure, focus, and whether it is simulated."""
+    """Topic of a camera's requested and actual settings: rate, exposure, focus, and whether it is simulated."""
     return f"/camera/{camera}/settings"
 
 

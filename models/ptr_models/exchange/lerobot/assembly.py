@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Staged episodes into one data set: rows and videos are appended, nothing is encoded again."""
+"""Combine staged episodes into one data set: rows and videos are appended, nothing is encoded again."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Assembly:
         """Args:
         root: its folder.
         contract: of all episodes.
-        first: whose images say what all have.
+        first: an episode whose image sizes are those of all.
         """
         self._root, self._fps, self._robot = root, round(contract.control_rate), robot
         self._cameras = tuple(first.sizes)
@@ -98,7 +98,7 @@ class Assembly:
         self._pending.clear()
 
     def close(self, provenance: dict[str, Any]) -> None:
-        """Write what is left, and the files that speak of the whole."""
+        """Write what is left, and the files about the whole data set."""
         self._write_table()
         writers: tuple[_Rolling | _Videos, ...] = (self._data, self._table, *self._videos.values())
         for writer in writers:
@@ -138,7 +138,7 @@ class Assembly:
         pq.write_table(table.replace_schema_metadata({"pandas": json.dumps(pandas)}), self._root / layout.TASKS)
 
     def _statistics(self) -> dict[str, statistics.Summary]:
-        """Of the whole data set, read back one feature at a time."""
+        """Statistics of the whole data set, read back one feature at a time."""
         found = {}
         for name, item in self._columns.items():
             parts = [rows_of(pq.read_table(path, columns=[name])[name], item) for path in self._data.paths]
@@ -155,7 +155,7 @@ class _Places:
         self.chunk, self.file = 0, -1
 
     def advance(self) -> None:
-        """Go on to the next file."""
+        """Switch to the next file."""
         self.file += 1
         if self.file == layout.CHUNK_FILES:
             self.chunk, self.file = self.chunk + 1, 0
@@ -171,7 +171,7 @@ class _Rolling(_Places):
         self.paths: list[Path] = []
 
     def prepare(self, megabytes: int) -> None:
-        """Go on to a new file when the last one is full; after this, chunk and file are those of the next table."""
+        """Start a new file when the last one is full; after this, chunk and file are those of the next table."""
         if self._writer is None or self.paths[-1].stat().st_size >= megabytes * _MEGABYTE:
             self.close()
             self.advance()

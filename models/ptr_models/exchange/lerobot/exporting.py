@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Bags into a LeRobotDataset v3.0.
+"""Export bags as a LeRobotDataset v3.0.
 
-Each bag is staged by itself in `OUT.partial/staged`, by one process per core; what is staged stays when an export is
+Each bag is staged by itself in `OUT.partial/staged`, by one process per core; what is staged is kept if an export is
 interrupted. Then the episodes are put together, and the folder gets its name.
 """
 
@@ -42,7 +42,7 @@ class Options:
 
     Attributes:
         cameras: names; None: those of the contract.
-        outcomes, kinds: of the bags that are taken.
+        outcomes, kinds: of the bags that are exported.
         encoding: of the videos.
         image_size: their height and width; None: as recorded.
         workers: processes.
@@ -92,7 +92,7 @@ def export_lerobot(
 
 
 def _plan(found: dict[str, Stamp], options: Options) -> Plan:
-    """The first readable bag's contract is that of all."""
+    """The plan of an export; all bags must have the contract of the first readable one."""
     path, contract = first_contract(found)
     if contract.control_rate != round(contract.control_rate):
         raise EpisodeError(
@@ -136,14 +136,14 @@ def _stage_all(
 
 
 def _key(path: str, stamp: Stamp, plan: Plan) -> str:
-    """Name of a staged episode: another one when the bag, its label or the plan changes."""
+    """Name of a staged episode: it changes with the bag, its label and the plan."""
     how = (plan.contract.to_json(), plan.cameras, plan.encoding, plan.image_size, __version__)
-    said = repr((os.path.abspath(path), stamp, *how))
-    return hashlib.sha256(said.encode()).hexdigest()[:24]
+    identity = repr((os.path.abspath(path), stamp, *how))
+    return hashlib.sha256(identity.encode()).hexdigest()[:24]
 
 
 def _stage_one(job: tuple[str, Path], plan: Plan, outcomes: Sequence[str], kinds: Sequence[str]) -> str:
-    """Stage a bag unless it is; returns why it is left out, else an empty string."""
+    """Stage a bag unless that is done; returns why it is left out, or an empty string."""
     path, place = job
     try:
         metadata = read_metadata(path)

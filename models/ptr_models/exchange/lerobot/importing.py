@@ -49,8 +49,8 @@ class Options:
         contract: of the bags; None: the data set's own, or else the suite's at the data set's rate.
         cameras: camera of the bags to the part of a feature's name after observation.images.
         state_names, action_names: in place of the data set's.
-        gripper_closed_is_1: turns both grippers.
-        outcome: of episodes that do not say it.
+        gripper_closed_is_1: inverts both grippers.
+        outcome: of episodes that have none.
         robot: in place of the data set's.
         jpeg_quality: of images that come from videos.
         workers: processes.
@@ -91,7 +91,7 @@ def import_lerobot(
     advance: Callable[[int, int], None] = lambda done, total: None,
     account: Imported | None = None,
 ) -> Imported:
-    """Write a bag for each episode; those that are there already are kept, odd ones left out.
+    """Write a bag for each episode; existing bags are kept, odd episodes are left out.
 
     Args:
         source: folder of the data set.
@@ -163,13 +163,13 @@ def _import_record(record: Record, rule: _Rule) -> str:
         states[:, 6], actions[:, 6] = 1.0 - states[:, 6], 1.0 - actions[:, 6]
     require_plausible(states, actions)
     if look_absolute(states, actions):
-        raise EpisodeError("its actions are where the state is: poses, not displacements per step")
+        raise EpisodeError("its actions are close to its states: poses, not displacements per step")
     checksum = google_crc32c.value(states.tobytes() + actions.tobytes() + record.task.encode("utf-8", "replace"))
     metadata = _metadata(record, rule, f"{checksum:08x}")
     if is_there(rule.out / metadata.episode_id, rule.contract):
         there = read_metadata(rule.out / metadata.episode_id).extra.get("lerobot")
         if not isinstance(there, dict) or there.get("checksum") != f"{checksum:08x}":
-            raise EpisodeError(f"{rule.out / metadata.episode_id} is there already and is another episode")
+            raise EpisodeError(f"{rule.out / metadata.episode_id} already exists and is another episode")
         return metadata.episode_id
     trajectory = Trajectory.from_actions(
         actions,
@@ -195,7 +195,7 @@ def _images(record: Record, key: str, rule: _Rule) -> Iterator[bytes]:
     if key in record.rows:
         for step, data in enumerate(record.rows[key]):
             if sane_size(data) is None:
-                raise EpisodeError(f"{key} of row {step} ({len(data)} bytes) is no JPEG or PNG")
+                raise EpisodeError(f"{key} of row {step} ({len(data)} bytes) is not a JPEG or PNG")
             yield data
         return
     span = record.videos[key]
@@ -219,8 +219,8 @@ def _metadata(record: Record, rule: _Rule, checksum: str) -> EpisodeMetadata:
         origin = (before if isinstance(before, dict) else {}) | origin
         return dataclasses.replace(own, contract=rule.contract, extra=own.extra | {"lerobot": origin})
     instruction = "".join(character if character.isprintable() else " " for character in record.task)[:MAX_TEXT]
-    said = record.rows.get(layout.SUCCESS)
-    outcome = rule.options.outcome if said is None else ("success" if said.any() else "failure")
+    success = record.rows.get(layout.SUCCESS)
+    outcome = rule.options.outcome if success is None else ("success" if success.any() else "failure")
     place = re.sub(r"[^A-Za-z0-9]+", "_", rule.name).strip("_")[-60:]
     return EpisodeMetadata(
         episode_id=f"lerobot_{place}_{record.index:06d}_{checksum}",
@@ -236,7 +236,7 @@ def _metadata(record: Record, rule: _Rule, checksum: str) -> EpisodeMetadata:
 
 
 def _start(metadata: EpisodeMetadata) -> int:
-    """ns: when it was recorded, where that is known; else a time that follows from its name."""
+    """ns: when it was recorded, if known; otherwise a time that follows from its name."""
     origin: Any = metadata.extra.get("lerobot")
     told = origin.get("start_ns") if isinstance(origin, dict) else None
     if isinstance(told, int) and 0 < told < 2**62:

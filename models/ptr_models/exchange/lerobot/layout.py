@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Files, features and columns of a LeRobotDataset, as LeRobot 0.4 to 0.6 read them.
 
-Rows of all episodes stand in a few Parquet files, frames of all episodes in a few videos per camera, and the table
-of episodes says where each one begins. What else a bag knows stands in columns named `ptr/...` of that table; LeRobot
+The rows of all episodes are in a few Parquet files, their frames in a few videos per camera, and the table of
+episodes says where each one begins. The rest of a bag's metadata is in columns named `ptr/...` of that table; LeRobot
 keeps them and does not use them.
 """
 
@@ -37,7 +37,7 @@ STATE, ENVIRONMENT, ACTION, IMAGES = (
 )
 REWARD, DONE, SUCCESS = "next.reward", "next.done", "next.success"
 METADATA, OUTCOME, EPISODE_ID = "ptr/metadata", "ptr/outcome", "ptr/episode_id"
-"""Columns of the table of episodes: all that the bag knew, as JSON; and two of it to look at."""
+"""Columns of the table of episodes: all metadata of the bag as JSON, and two of its values in plain form."""
 
 UNITS = {
     **dict.fromkeys(("x", "y", "z", "item_x", "item_y", "item_z", "target_x", "target_y", "target_z"), "m"),
@@ -93,7 +93,7 @@ def below(root: Path, relative: str) -> Path:
     """
     path = root / relative
     if not path.resolve().is_relative_to(root.resolve()):
-        raise EpisodeError(f"{relative[:200]!r} leads out of the data set {root}; it is not opened")
+        raise EpisodeError(f"{relative[:200]!r} points outside the data set {root}; it is not opened")
     if not path.is_file():
         raise EpisodeError(f"{path} is missing; copy the data set again")
     return path

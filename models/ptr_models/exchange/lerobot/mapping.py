@@ -28,12 +28,12 @@ NEEDED = (
 
 @dataclass(frozen=True)
 class Fit:
-    """Which columns make the state and the action, and which feature each camera takes.
+    """Which columns make the state and the action, and which feature each camera uses.
 
     Attributes:
         state, action: (7,) columns in the order of `STATE_AXES` and `ACTION_AXES`.
         cameras: camera of the bags to feature.
-        left_out: features of images that are not taken, and why.
+        left_out: features of images that are not used, and why.
     """
 
     state: tuple[int, ...]
@@ -63,9 +63,9 @@ def match(
     """Columns and cameras of a data set.
 
     Args:
-        robot: its robot_type. Of a widowx, an action called x, y, z, ... is a displacement, as in the Bridge data.
-        contract: of the bags, or whose only camera a data set's takes.
-        cameras: camera to feature, as asked for; the rest is chosen here.
+        robot: its robot_type. For a widowx, an action called x, y, z, ... is a displacement, as in the Bridge data.
+        contract: of the bags; if it has only one camera, that uses `image_0` or the data set's only image.
+        cameras: camera to feature, as requested; the rest is chosen here.
         state_names, action_names: in place of the data set's.
     Raises:
         EpisodeError: it does not match; the message says why, and what would match.
@@ -104,7 +104,7 @@ def _axes(
     names = told or names_of(feature)
     option = f"--{key.removeprefix('observation.')}-names"
     if len(names) != shape[0]:
-        raise EpisodeError(f"{key} has {shape[0]} numbers and {len(names)} names; tell them with {option}; {NEEDED}")
+        raise EpisodeError(f"{key} has {shape[0]} numbers and {len(names)} names; give them with {option}; {NEEDED}")
     plain = [_PLAIN.sub("", name.lower()) for name in names]
     displaced = axes is ACTION_AXES
     bare = displaced and not told and not robot.lower().startswith(("widowx", "wx250"))
@@ -142,7 +142,7 @@ def _cameras(
         if feature.get("dtype") in ("video", "image"):
             info = feature.get("info") or feature.get("video_info") or {}
             if isinstance(info, dict) and (info.get("video.is_depth_map") or info.get("is_depth_map")):
-                left_out[key] = "it is depth"
+                left_out[key] = "it is a depth image"
             else:
                 images[key.removeprefix(layout.IMAGES)] = key
     chosen: dict[str, str] = {}

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read a local LeRobotDataset v2.1 or v3.0, episode by episode, as untrusted input.
 
-What a file declares is looked at before it is read, paths stay in the folder, JSON is bounded, and nothing is
+What a file declares is checked before it is read, paths stay in the folder, JSON is bounded, and nothing is
 unpickled or fetched.
 """
 
@@ -46,7 +46,7 @@ class Record:
         task: in plain words.
         rows: arrays (T, ...) by feature; images that are stored in the rows are lists of bytes.
         videos: by feature.
-        metadata: JSON that an export of ours left; empty: none.
+        metadata: JSON from an export of this suite; empty: none.
         problem: why it can't be read; then the rest is empty.
     """
 
@@ -62,7 +62,7 @@ class Dataset:
     """The content of info.json; `records` reads the episodes."""
 
     def __init__(self, root: Path) -> None:
-        """Raises: EpisodeError: no data set, or of another version."""
+        """Raises: EpisodeError: it is not a data set, or has another version."""
         if not root.is_dir():
             raise EpisodeError(f"{root} is not a folder; give the folder of a LeRobotDataset")
         if not (root / layout.INFO).is_file():
@@ -72,7 +72,7 @@ class Dataset:
         version = str(info.get("codebase_version"))
         if version not in (layout.OLD_VERSION, layout.VERSION):
             raise EpisodeError(
-                f"{root} is of version {version[:20]}; known: {layout.OLD_VERSION}, {layout.VERSION}; "
+                f"{root} has version {version[:20]}; known: {layout.OLD_VERSION}, {layout.VERSION}; "
                 "LeRobot converts older ones"
             )
         self.old = version == layout.OLD_VERSION
@@ -186,7 +186,7 @@ class Dataset:
 
 
 class _Rows:
-    """Rows of episodes, taken in their order from files that hold one or many."""
+    """Rows of episodes, read in their order from files that hold one or many."""
 
     def __init__(self, dataset: Dataset, columns: tuple[str, ...], images: tuple[str, ...]) -> None:
         self._features, self._columns, self._images = dataset.features, columns, images
@@ -228,7 +228,7 @@ class _Rows:
         self._batches = table.iter_batches(_IMAGE_BATCH if self._images else _BATCH, columns=wanted)
 
     def _parts(self, index: int) -> Iterator[pa.RecordBatch]:
-        """Slices with an episode's rows; earlier ones are passed over, the first later one is held."""
+        """Slices with an episode's rows; earlier ones are skipped, the first later one is kept."""
         while True:
             batch = self._held if self._held is not None else next(self._batches, None)
             self._held = None
@@ -250,15 +250,15 @@ class _Rows:
         try:
             values = np.asarray(rows_of(column, feature), dtype=np.float64)
         except (ValueError, TypeError) as error:
-            raise EpisodeError(f"{name} is not of the shape {feature.get('shape')}: {error}") from error
+            raise EpisodeError(f"{name} does not have the shape {feature.get('shape')}: {error}") from error
         if len(values) != table.num_rows:
-            raise EpisodeError(f"{name} is not of the shape {feature.get('shape')}")
+            raise EpisodeError(f"{name} does not have the shape {feature.get('shape')}")
         if not np.isfinite(values).all():
             raise EpisodeError(f"{name} has a value that is not finite")
         return values
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Release the file."""
         if self._opened is not None:
             self._opened.__exit__(None, None, None)
         self._opened, self._path, self._held, self._batches = None, None, None, iter(())

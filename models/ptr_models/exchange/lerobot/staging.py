@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convert one bag to the rows and videos of one episode, in its own folder.
 
-The rows are the control steps that training reads (`episodes.reader`), so that a time of k / fps is true; the frames
-are of the size that was recorded, or of another one by the mean of areas, as training resizes them.
+The rows are the control steps that training reads (`episodes.reader`), so row k really is at time k / fps. The frames
+have the recorded size, or are resized by area averaging as in training.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ ROWS, EPISODE = "rows.npz", "episode.json"
 
 @dataclass(frozen=True)
 class Plan:
-    """What is taken of each bag.
+    """What is exported of each bag.
 
     Attributes:
         contract: that the bags must follow.
-        cameras: names; others than the contract's are sampled in the same way.
+        cameras: names; those outside the contract are sampled in the same way.
         encoding: of the videos.
         image_size: height and width of the videos; None: as recorded.
     """
@@ -72,9 +72,9 @@ class Staged:
         folder: with the videos, CAMERA.mp4, and the rows.
         frames: its length.
         task: what LeRobot shows as the task: the instruction in plain words.
-        metadata: of the bag, after what was done here.
+        metadata: of the bag, as changed by staging.
         sizes: per camera height and width.
-        histograms: per camera (3, 256) pixels, and of how many images.
+        histograms: per camera (3, 256) pixels, and the number of images.
     """
 
     folder: Path
@@ -96,7 +96,7 @@ class Staged:
         Raises:
             EpisodeError: it is damaged.
         """
-        found = read_object(folder / EPISODE, EpisodeError, advice="delete it; it is made again")
+        found = read_object(folder / EPISODE, EpisodeError, advice="delete it, and it is made again")
         with np.load(folder / ROWS, allow_pickle=False) as archive:
             frames = len(archive[layout.ACTION])
         return cls(
@@ -145,10 +145,10 @@ def _stage(path: Path, metadata: EpisodeMetadata, folder: Path, plan: Plan) -> N
         video.encode(folder / f"{name}.mp4", frames, frames.size, plan.fps, plan.encoding)
         sizes[name] = frames.size
         histograms[name] = (frames.counts.tolist(), frames.counted)
-    np.savez(folder / ROWS, **rows)  # type: ignore[arg-type]  # mypy takes one for `allow_pickle`
+    np.savez(folder / ROWS, **rows)  # type: ignore[arg-type]  # mypy mistakes one for `allow_pickle`
     found = {
         "task": plain_task(metadata),
-        "metadata": json.loads(_after(metadata, steps.start_ns).to_json()),
+        "metadata": json.loads(_exported_metadata(metadata, steps.start_ns).to_json()),
         "sizes": sizes,
         "histograms": histograms,
     }
@@ -156,14 +156,14 @@ def _stage(path: Path, metadata: EpisodeMetadata, folder: Path, plan: Plan) -> N
 
 
 def _with_cameras(contract: Contract, wanted: Contract) -> Contract:
-    """The bag's contract with those cameras that it does not name itself; their latency is not known."""
+    """The bag's contract, extended by the wanted cameras that it lacks; their latency is not known."""
     known = {camera.name for camera in contract.cameras}
     more = tuple(camera for camera in wanted.cameras if camera.name not in known)
     return dataclasses.replace(contract, cameras=(*contract.cameras, *more))
 
 
-def _after(metadata: EpisodeMetadata, start_ns: int) -> EpisodeMetadata:
-    """What is true of the exported rows: they are aligned, so that neither shift nor latency is left."""
+def _exported_metadata(metadata: EpisodeMetadata, start_ns: int) -> EpisodeMetadata:
+    """The metadata of the exported rows: they are aligned, so no shift or latency is left."""
     period = {"latencies": {camera.name: camera.latency for camera in metadata.contract.cameras if camera.latency}}
     return dataclasses.replace(
         metadata,
@@ -191,7 +191,7 @@ def _rows(contract: Contract, steps: Steps, success: bool, fps: int) -> dict[str
 
 
 class _Frames:
-    """The images of a camera, decoded and resized as they are asked for, and counted on the way.
+    """The images of a camera, decoded and resized one by one, and counted along the way.
 
     Args:
         size: height and width; None: as recorded.
@@ -203,11 +203,11 @@ class _Frames:
         self._name, self._images = name, images
         recorded = sane_size(np.frombuffer(images[0][1], np.uint8).data)
         if recorded is None:
-            raise EpisodeError(f"the first image of camera {name} is no JPEG or PNG")
+            raise EpisodeError(f"the first image of camera {name} is not a JPEG or PNG")
         self._recorded, self.size = recorded, size or recorded
         if self.size[0] > recorded[0] or self.size[1] > recorded[1]:
             raise EpisodeError(
-                f"camera {name} was recorded with {recorded[1]}x{recorded[0]} pixels, fewer than the wanted "
+                f"camera {name} was recorded with {recorded[1]}x{recorded[0]} pixels, fewer than the requested "
                 f"{self.size[1]}x{self.size[0]}"
             )
         self.counts, self.counted = np.zeros((3, 256), np.int64), 0

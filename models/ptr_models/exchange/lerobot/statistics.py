@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Statistics per feature as LeRobot normalizes by: min, max, mean, std, count and five quantiles.
+"""The statistics per feature that LeRobot normalizes with: min, max, mean, std, count and five quantiles.
 
-Images are counted in 256 bins per channel, so that their figures are exact for the pixels that were looked at (every
-n-th of some frames, as LeRobot does) and those of episodes add up to those of the data set.
+Images are counted in 256 bins per channel, so that their statistics are exact for the pixels that were read (every
+n-th of some frames, as in LeRobot), and those of episodes add up to those of the data set.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames to MP4 and back, by FFmpeg's libraries (av): a constant frame rate, and a key frame every other frame."""
+"""Write and read MP4 with FFmpeg's libraries (av): a constant frame rate, and a key frame every other frame."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def encode(path: Path, frames: Iterable[Image], size: tuple[int, int], fps: int,
     """Write frames (H, W, 3) uint8 BGR; returns how many there were.
 
     Raises:
-        EpisodeError: the encoder refuses, or the disk.
+        EpisodeError: the encoder or the disk fails.
     """
     try:
         return video.encode(path, frames, size, fps, encoding)
@@ -35,10 +35,10 @@ def encode(path: Path, frames: Iterable[Image], size: tuple[int, int], fps: int,
 
 
 class Joined:
-    """A video that is put together of others of one encoding, without decoding them; a context manager."""
+    """A video that is joined from others with the same encoding, without decoding them; a context manager."""
 
     def __init__(self, path: Path, fps: int) -> None:
-        """Args: path: of the MP4 file; its folder is made."""
+        """Args: path: of the MP4 file; its folder is created."""
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._container = av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"})
@@ -83,7 +83,7 @@ def decode(path: Path, begin: float, times: NDArray[np.float64], fps: float) -> 
         begin: s, start of the episode in it.
         times: s after that, ascending.
     Raises:
-        EpisodeError: no MP4, not of a codec that is decoded, too large, or a frame is missing.
+        EpisodeError: it is not an MP4, has an unsupported codec, is too large, or a frame is missing.
     """
     wanted = iter(begin + times)
     time, half, found = next(wanted, None), 0.5 / fps, 0
@@ -111,7 +111,7 @@ def decode(path: Path, begin: float, times: NDArray[np.float64], fps: float) -> 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[Any, Any]]:
-    """Container and stream of an MP4 file, see `common.video`; what is wrong with it is an EpisodeError."""
+    """Container and stream of an MP4 file, see `common.video`; its errors are raised as EpisodeError."""
     try:
         with video.opened(path) as found:
             yield found
