@@ -7,9 +7,10 @@
 
 A mutant differs in a comparison, an operator, `and` or `or`, a `not`, a constant, a returned value, or lacks a call or
 an assignment to self; texts of errors and logs are left alone. Against it run the tests of at most ten files that
-import its module, directly ones first, for about --budget seconds of CPU time. Tests that take longer, or fail without
-mutants, are left out. A mutant is killed, too, when its tests need five times as much CPU time, or ten times as long,
-as without it. One that survives may be equivalent: it does the same as the module in all that matters.
+import its module, fastest first, for about --budget seconds of CPU time; with --survivors also those of files that
+import it indirectly, or its package. Tests that take longer, or fail without mutants, are left out. A mutant is
+killed, too, when its tests need five times as much CPU time, or ten times as long, as without it. One that survives
+may be equivalent: it does the same as the module in all that matters.
 
 All happens in a temporary copy of the repository: the working tree is never touched. --out gets a line of JSON for
 each mutant, and the same command goes on where it was interrupted.
@@ -154,8 +155,8 @@ def imported_by() -> dict[str, set[str]]:
 
 
 @functools.cache
-def near_tests(module: str) -> list[str]:
-    """Files of unit tests: those that import the module, then one that imports it, then of its package."""
+def near_tests(module: str, wide: bool) -> list[str]:
+    """Files of unit tests that import the module, or else one that imports it, or else its package; wide: all three."""
     graph = imported_by()
     users = {name for name, imported in graph.items() if module in imported}
     package, _, last = module.rpartition(".")
@@ -166,7 +167,7 @@ def near_tests(module: str) -> list[str]:
         if any(near):
             rank = [bool(one) for one in near].index(True)
             ranked.append((rank, not file.stem.endswith(last), file.stat().st_size, str(file.relative_to(ROOT))))
-    return [file for *_, file in sorted(ranked)[:FILES]]
+    return [file for rank, *_, file in sorted(ranked)[:FILES] if wide or rank == min(ranked)[0]]
 
 
 class Watcher:
@@ -228,8 +229,8 @@ def run(copy: Path, files: list[str], only: set[str] | None, cpu: float, wall: f
 class Trial:
     """Tests in a copy of the repository in `copy`, with one mutant at a time."""
 
-    def __init__(self, copy: Path, budget: float) -> None:
-        self.copy, self.budget, self.version = copy, budget, 10**9
+    def __init__(self, copy: Path, budget: float, wide: bool) -> None:
+        self.copy, self.budget, self.wide, self.version = copy, budget, wide, 10**9
         self.known: dict[str, dict[str, tuple[float, float]]] = {}  # file: test: s of CPU time, s
         listed = subprocess.check_output(["git", "ls-files", "-zco", "--exclude-standard"], cwd=ROOT, text=True)
         for name in filter(None, listed.split("\0")):
@@ -241,7 +242,7 @@ class Trial:
         """For a module: files of tests, fastest first, tests in them, and the CPU time and time that they take."""
         chosen: dict[str, dict[str, tuple[float, float]]] = {}
         spent = 0.0
-        for file in near_tests(module):
+        for file in near_tests(module, self.wide):
             if file not in self.known:
                 told, _ = run(self.copy, [file], None, 2 * self.budget + 10, 10 * self.budget + 120)
                 failed = {test for test, passed, *_ in told if not passed}
@@ -281,8 +282,9 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0, help="of the choice of mutants (0)")
     parser.add_argument("--budget", type=float, default=10.0, help="s of CPU time for the tests of a mutant (10)")
     parser.add_argument("--out", type=Path, required=True, help="JSON lines; the last one of a mutant counts")
-    parser.add_argument("--survivors", action="store_true", help="try those that survived once more")
+    parser.add_argument("--survivors", action="store_true", help="try those that survived once more, with more tests")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # removes the copy
     done: dict[tuple, dict] = {}
     for line in arguments.out.read_text().splitlines() if arguments.out.exists() else []:
         record = json.loads(line)
@@ -293,7 +295,7 @@ def main() -> int:
     files = [file for path in arguments.modules for file in (sorted(path.rglob("*.py")) if path.is_dir() else [path])]
     files = [str(file.resolve().relative_to(ROOT)) for file in files if file.name != "__init__.py"]
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
-        trial = Trial(Path(folder).resolve(), arguments.budget)
+        trial = Trial(Path(folder).resolve(), arguments.budget, arguments.survivors)
         for file in files:
             source, module = (ROOT / file).read_bytes(), module_name(ROOT / file)
             every = mutants_of(source)
