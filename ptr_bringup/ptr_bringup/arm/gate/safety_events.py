@@ -32,6 +32,6 @@ class ActiveReasons:
         if current == self._reported:
             return ()
         newest_last = list(self._entries.values())  # each call removes those that are over
-        _, source, message = newest_last[-1] if newest_last else (0.0, "", "Back to normal.")
+        source, message = newest_last[-1][1:] if newest_last else ("", "Back to normal.")
         self._reported = current
         return (SafetyChange(current, source, message, requested, limited),)
