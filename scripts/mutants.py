@@ -213,14 +213,16 @@ def run(copy: Path, files: list[str], only: set[str] | None, cpu: float, wall: f
     child.start()
     sender.close()
     told, deadline = [], time.monotonic() + wall
-    with contextlib.suppress(EOFError):
-        while receiver.poll(max(deadline - time.monotonic(), 0)):
-            told.append(receiver.recv())
-    child.join(max(deadline - time.monotonic(), 0))
-    code = child.exitcode
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid or 0, signal.SIGKILL)  # with all that the tests have started
-    child.join()
+    try:
+        with contextlib.suppress(EOFError):
+            while receiver.poll(max(deadline - time.monotonic(), 0)):
+                told.append(receiver.recv())
+        child.join(max(deadline - time.monotonic(), 0))
+        code = child.exitcode
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid or 0, signal.SIGKILL)  # with all that the tests have started
+        child.join()
     if code == 3:
         sys.exit(f"error: the tests in {copy} import the suite from elsewhere")
     return told, "timeout" if code is None or code == -signal.SIGXCPU else "failed" if code else "passed"
