@@ -86,6 +86,11 @@ def test_a_hand_folded_back_to_the_upper_arm_may_only_unfold() -> None:
         assert (verdict.reason == Reason.COLLISION) is refused, verdict.detail
 
 
+def test_an_elbow_near_the_end_of_its_range_of_92_degrees_does_not_touch_the_upper_arm() -> None:
+    """With the hand bent away: the joint itself stops the forearm (Interbotix's limit is 1.606 rad)."""
+    assert clearance(np.array([0.0, -1.0, 1.58, 0.0, -1.0, 0.0]), NO_TABLE).distance > 0.0
+
+
 def test_the_elbow_and_forearm_stay_above_the_table() -> None:
     low = np.array([0.0, 1.9, -0.2, 0.0, -1.5, 0.0])  # stretched forward and down, the gripper bent up again
     tight = clearance(low, 0.0)

@@ -167,6 +167,17 @@ def test_a_refusal_that_repeats_at_5_hz_is_one_event() -> None:
     assert rig.reasons == [Reason.STALE_COMMAND]
 
 
+def test_an_event_of_two_reasons_speaks_of_the_one_that_is_new() -> None:
+    rig = Rig()
+    rig.send(twist=np.full(6, np.nan), source="broken")
+    rig.run(0.1)
+    rig.send(twist=10.0 * LEFT, source="hasty")
+    rig.run(0.04)
+    first, second = (event for output in rig.outputs for event in output.events)
+    assert (first.reason, first.source) == (Reason.NOT_FINITE, "broken")
+    assert (second.reason, second.source) == (Reason.NOT_FINITE | Reason.VELOCITY_LIMIT, "hasty")
+
+
 def test_a_stop_freezes_the_arm_where_it_is_and_keeps_the_gripper() -> None:
     rig = Rig()
     rig.send(gripper=0.0)
@@ -183,6 +194,15 @@ def test_a_stop_freezes_the_arm_where_it_is_and_keeps_the_gripper() -> None:
     assert rig.send(Kind.HUMAN) == Reason.NONE
     rig.run(0.2)
     assert rig.position[1] == pytest.approx(place[1] + 0.02, abs=1e-4)
+
+
+def test_a_stop_that_was_cleared_is_no_reason_from_the_next_tick_on() -> None:
+    rig = Rig()
+    rig.core.stop("by the test")
+    rig.run(0.1)
+    assert rig.core.clear() == ""
+    rig.tick()
+    assert rig.reasons == [Reason.STOPPED, Reason.NONE]
 
 
 def test_the_target_does_not_run_away_behind_an_unreachable_pose() -> None:
@@ -243,6 +263,8 @@ def test_no_command_however_odd_makes_an_output_that_is_not_finite(gripper: floa
 
 def test_executed_names_the_command_behind_it() -> None:
     rig = Rig()
+    executed = rig.tick().executed
+    assert (executed.source, executed.command_stamp) == ("", 0.0)  # there was none yet
     sent = rig.now
     rig.send(source="policy")
     executed = rig.run(0.04).executed

@@ -75,6 +75,28 @@ def test_only_the_chosen_key_stops(cable: Cable) -> None:
     button.close()
 
 
+@pytest.mark.parametrize(("key", "byte", "bit"), [(KEY_SPACE, 7, 1), (KEY_ENTER, 3, 4)])
+def test_a_button_that_is_down_when_it_is_opened_stops(
+    cable: Cable, monkeypatch: pytest.MonkeyPatch, key: int, byte: int, bit: int
+) -> None:
+    """EVIOCGKEY(96) of linux/input.h fills a bitmap in which key k is bit k % 8 of byte k // 8."""
+
+    def ioctl(_: int, request: int, bitmap: bytearray) -> int:
+        assert request == 0x80604518 and bitmap == bytearray(96)
+        bitmap[byte] = 1 << bit
+        return 96
+
+    monkeypatch.setattr("fcntl.ioctl", ioctl)
+    for chosen in (0, key):
+        button = StopButton(str(cable.path), chosen)
+        assert "was pressed" in button.poll()
+        assert "still pressed" in button.refusal()
+        button.close()
+    other = StopButton(str(cable.path), key + 1)
+    assert other.poll() == other.refusal() == ""
+    other.close()
+
+
 def test_the_loss_of_the_device_stops_until_it_is_back(cable: Cable, button: StopButton) -> None:
     cable.unplug()
     assert "is lost" in button.poll()

@@ -74,7 +74,11 @@ def test_a_goal_that_can_not_be_reached_is_refused_with_the_reason(goal: Pose, s
         plan(START, goal)
 
 
-@pytest.mark.parametrize("duration", [math.nan, math.inf, -1.0])
+def test_a_move_may_take_ten_minutes() -> None:
+    assert plan_to_name(START, "home", 1.0, 600.0, LIMITS).duration == 600.0
+
+
+@pytest.mark.parametrize("duration", [math.nan, math.inf, -1.0, 600.1])
 def test_a_duration_that_is_none_is_refused(duration: float) -> None:
     with pytest.raises(MoveError, match=f"duration is {duration} s"):
         plan(START, down(0.32, 0.0, 0.15), duration)

@@ -30,6 +30,7 @@ def test_a_gripper_that_did_not_open_is_no_success() -> None:
 
 def test_a_gripper_that_holds_something_has_closed_and_the_report_says_so() -> None:
     report = end_of_move(0.0, (FINGER_CLOSED + FINGER_OPEN) / 2)
+    assert report.done
     assert report.success
     assert report.message == "The arm has arrived; something holds the gripper at 0.50 instead of 0.00."
 
@@ -43,3 +44,12 @@ def test_arm_and_gripper_that_are_there_end_the_move_at_once() -> None:
     report = end_of_move(1.0, FINGER_OPEN, 0.0)
     assert report.success
     assert report.message == "The arm has arrived."
+
+
+def test_only_a_single_pause_of_more_than_two_seconds_ends_a_move() -> None:
+    run = TrajectoryExecution(Move(np.array([START, START]), 0.5, 1.0, forward(START)))
+    assert not run.pause(1.5, "No joint state.").done
+    run.advance(0.02)
+    assert not run.pause(1.5, "No joint state.").done
+    assert not run.pause(0.5, "No joint state.").done
+    assert run.pause(0.02, "No joint state.").done

@@ -156,9 +156,9 @@ def test_an_action_without_rivals_settles_half_alpha_above_its_target() -> None:
 
 # ----------------------------------------------------------------------------- actor, temperature, targets
 def test_actor_loss_takes_the_smaller_critic() -> None:
-    q = torch.tensor([[[1.0], [3.0]], [[2.0], [-1.0]]])
-    loss = actor_loss(q, torch.tensor([[2.0], [-1.0]]), torch.tensor(0.5))
-    assert loss.item() == pytest.approx(0.25)
+    q, log_pi = torch.tensor([[[1.0], [3.0]], [[2.0], [-4.0]]]), torch.tensor([[2.0], [-1.0]])
+    assert actor_loss(q, log_pi, torch.tensor(0.5)).item() == pytest.approx(0.25 - (1.0 - 4.0) / 2.0)
+    assert actor_loss(q, log_pi, torch.tensor(0.5), q_weight=3.0).item() == pytest.approx(0.25 + 4.5)
 
 
 def test_imitation_losses_of_the_mode_and_of_the_density() -> None:
@@ -167,6 +167,15 @@ def test_imitation_losses_of_the_mode_and_of_the_density() -> None:
     assert imitation_loss(policy, action, "likelihood").item() == pytest.approx(0.397547, abs=1e-5)
     squared = (0.0 - 0.291313) ** 2 + (math.tanh(-1.0) + 0.833655) ** 2
     assert imitation_loss(policy, action, "squared").item() == pytest.approx(squared, abs=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["squared", "likelihood"])
+def test_a_state_is_imitated_in_proportion_to_its_weight(kind: str) -> None:
+    policy = TanhGaussian(torch.tensor([[0.0, -1.0]] * 2), torch.tensor([[-0.5, 0.2]] * 2))
+    actions = torch.tensor([[0.9, 0.9], [0.1, -0.6]])
+    second = imitation_loss(TanhGaussian(policy.mean[1:], policy.log_std[1:]), actions[1:], kind).item()
+    weighted = imitation_loss(policy, actions, kind, torch.tensor([0.0, 3.0])).item()
+    assert weighted == pytest.approx(3.0 * second / 2.0, rel=1e-5)
 
 
 @pytest.mark.parametrize(("entropy", "slope"), [(-0.5, 3.25), (-9.0, -1.0)])

@@ -70,6 +70,14 @@ def test_a_stream_may_be_silent_for_a_period_and_10_ms_or_as_long_as_a_healthy_c
         bench.streams.observe(_time(later))
 
 
+def test_the_streams_say_whether_the_arm_is_stopped_and_that_of_an_unknown_arm_they_do_not() -> None:
+    bench = Bench(5.0)
+    assert not bench.streams.arm_stopped
+    for mode, stopped in ((ArmState.PROTECTIVE_STOP, True), (ArmState.IDLE, False)):
+        bench.callbacks["arm/state"](ArmState(mode=mode))
+        assert bench.streams.arm_stopped is stopped
+
+
 TWO = ("wrist", "over_shoulder")
 
 

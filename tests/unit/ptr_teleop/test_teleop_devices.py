@@ -120,6 +120,15 @@ def test_a_silent_source_is_lost_while_its_deadman_is_held() -> None:
     assert not device.read(2.0).lost
 
 
+@pytest.mark.parametrize("button", [0, 1])
+def test_before_the_first_state_of_the_buttons_there_is_no_reading(button: int) -> None:
+    device = TwistDevice("twist", 0.1, layout=Buttons(deadman=button))
+    device.on_twist(TWIST, 1, 0.0)
+    assert device.read(0.0) is None
+    device.on_joy(buttons(button), [], 1, 0.0)
+    assert device.read(0.0).deadman
+
+
 def test_fewer_buttons_than_the_layout_names_are_not_down() -> None:
     device = TwistDevice("twist", 0.1)
     device.on_twist(TWIST, 1, 0.0)

@@ -31,7 +31,7 @@ class ActiveReasons:
             current |= bit
         if current == self._reported:
             return ()
-        new = [entry for bit, entry in self._entries.items() if bit & ~self._reported]
-        _, source, message = (new or list(self._entries.values()) or [(0.0, "", "Back to normal.")])[-1]
+        newest_last = list(self._entries.values())  # each call removes those that are over
+        source, message = newest_last[-1][1:] if newest_last else ("", "Back to normal.")
         self._reported = current
         return (SafetyChange(current, source, message, requested, limited),)
