@@ -15,7 +15,7 @@ import sys
 from collections.abc import Collection, Mapping
 
 UNIQUE = ("arm", "simulator", "xs_sdk", "recorder", "policy_server")
-"""Nodes that may run once per namespace of a domain."""
+"""Nodes that may run only once per namespace of a domain."""
 ANYWHERE = tuple(f"*/{name}" for name in UNIQUE)
 """The same in any namespace."""
 _FIRST, _EACH, _UNICAST, _PARTICIPANTS = 7400, 250, 10, 16
@@ -72,7 +72,7 @@ def robots_nodes(environment: Mapping[str, str], names: Collection[str] = ANYWHE
 
 
 def conflict(environment: Mapping[str, str], names: Collection[str]) -> str:
-    """Why these nodes can't be started in the domain of an environment, or empty.
+    """Why these nodes can't be started in the domain of an environment, or an empty string.
 
     Args:
         names: of the nodes that are to be started, with their namespace: arm, or left/arm.

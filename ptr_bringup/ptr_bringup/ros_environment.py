@@ -18,13 +18,14 @@ PROFILES_OF_JAZZY = "FASTRTPS_DEFAULT_PROFILES_FILE"
 """Name of PROFILES in Fast DDS 2, which Jazzy uses. Later versions read both, and fail if both name the same file."""
 _CLOSED = ("LOCALHOST", "OFF")
 _HUMBLE = (
-    "ROS 2 Humble is not supported: its launch files know no equals and no on_exit of a node, its rosbag2 can't read "
-    "the suite's bags, and it can't keep nodes on this machine; source Jazzy or Kilted, or none and use `make setup`"
+    "ROS 2 Humble is not supported: its launch files support neither equals nor a node's on_exit, its rosbag2 "
+    "can't read the suite's bags, and it can't keep nodes on this machine; source Jazzy or Kilted, or source no ROS "
+    "and use `make setup`"
 )
 
 
 def unsupported(environment: Mapping[str, str]) -> str:
-    """Why the sourced ROS is not supported, or empty."""
+    """Why the sourced ROS is not supported, or an empty string."""
     return _HUMBLE if environment.get("ROS_DISTRO") == "humble" else ""
 
 

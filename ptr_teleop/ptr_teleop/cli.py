@@ -73,8 +73,10 @@ def register(subparsers: argparse._SubParsersAction) -> None:
     parser.add_argument(
         "--seed", type=arguments.seed, default=0, metavar="N", help="seed of the simulated scenes (default: 0)"
     )
-    parser.add_argument("--device", choices=device_names(), default="scripted", help="what drives (default: scripted)")
-    parser.add_argument("--operator", default="", metavar="NAME", help="who drives, written into each bag")
+    parser.add_argument(
+        "--device", choices=device_names(), default="scripted", help="what drives the arm (default: scripted)"
+    )
+    parser.add_argument("--operator", default="", metavar="NAME", help="who drives the arm, written into each bag")
     arguments.add_image_size(parser)
     arguments.add_cameras(parser, camera_name, "those of the contract")
     about = "contract to record with, as written by ptr contract make (default: the suite's)"

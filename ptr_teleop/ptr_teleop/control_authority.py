@@ -24,7 +24,7 @@ class ControlAuthority:
         self._other: _Other | None = None
 
     def press(self, stamp: float) -> None:
-        """This node sent a command with its deadman held, with this stamp (s); the first one since a release counts."""
+        """This node sent a command with its deadman held; only the first stamp (s) since a release counts."""
         if self._own is None:
             self._own = stamp
 

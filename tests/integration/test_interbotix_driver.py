@@ -327,7 +327,7 @@ def test_a_gripper_that_moves_loses_its_force_when_the_arm_node_is_gone(path: Pa
         told = len(path.pwm)
         path.ros.spin(0.5)
         assert {command.cmd for command in path.pwm[released:]} == {0.0} and len(path.pwm) == told
-        assert "its PWM is set to 0" in path.arm.output
+        assert "the gripper's PWM is set to 0" in path.arm.output
         assert simulated_finger(path.simulated[-1]) == pytest.approx(stopped, abs=5e-4)
     finally:
         path.arm.signal(signal.SIGCONT)
@@ -369,7 +369,7 @@ def test_an_xs_sdk_that_reads_no_registers_is_warned_of(path: Path) -> None:
     )  # fmt: skip
     arm = ros.start(*second_arm("third"), robot="wx250s", robot_name="third", register_rate=100.0)
     try:
-        ros.wait(lambda: "no trip, heat or effort stops the arm" in arm.output, "the warning", 60.0)
+        ros.wait(lambda: "trips, heat and effort do not stop the arm" in arm.output, "the warning", 60.0)
         ros.wait(
             lambda: any(
                 s.name == "arm motors" and s.level == DiagnosticStatus.WARN and "does not read the motors" in s.message

@@ -212,7 +212,7 @@ def test_an_arm_beside_others_is_a_conflict_in_its_own_namespace_alone(ros, stat
 def test_a_second_arm_of_the_same_namespace_refuses_to_start(ros, states) -> None:
     second = ros.start("ptr_bringup.arm.node", "-r", "__ns:=/left")
     assert second.wait(60.0) == 1
-    assert "/left/arm/state is published by arm already" in second.output
+    assert "/left/arm/state is already published by arm" in second.output
     assert states["left"][-1].mode != ArmState.PROTECTIVE_STOP
 
 

@@ -69,7 +69,7 @@ def test_a_second_arm_refuses_to_start_and_the_first_goes_on(ros, states: list[A
     second = ros.start("ptr_bringup.arm.node")
     ros.wait(lambda: not second.running, "the end of the second arm node")
     assert second.wait() == 1
-    assert "/arm/state is published by arm already" in second.output
+    assert "/arm/state is already published by arm" in second.output
     assert f"ROS domain {ros.domain}" in second.output
     assert states[-1].mode == ArmState.IDLE
 

@@ -62,7 +62,7 @@ def register(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     status = add("status", "show the state of the arm and its motors; exit code 1 if something is wrong", _status)
     status.add_argument("--json", action="store_true", help="print JSON")
     add("stop", "stop the arm at once; it stays stopped until `ptr arm clear`", _stop)
-    add("clear", "clear the stop; nothing moves before a new command", _clear)
+    add("clear", "clear the stop; nothing moves until the next command", _clear)
     torque = add("torque", "switch the motors' torque on or off", _torque)
     torque.add_argument("state", choices=("on", "off"), help="on: the motors hold; off: the arm sinks")
     reboot = add("reboot", "reboot the motors that have an error; they come back without torque", _reboot)
@@ -114,7 +114,7 @@ class Terminal:
             self.console.input("Press Enter when done, ctrl-C to cancel. ")
         except EOFError as error:
             raise PtrError(
-                "nobody can confirm, as standard input is closed; use --yes to skip the questions"
+                "standard input is closed, so nobody can confirm; use --yes to skip the questions"
             ) from error
 
 
@@ -128,7 +128,7 @@ def _status(arm: RemoteArm, options: argparse.Namespace, terminal: Terminal) -> 
 
 
 def as_dict(condition: Condition) -> dict[str, object]:
-    """A condition as JSON data; null where nothing is measured."""
+    """A condition as JSON data; null for values that are not measured."""
     motors = []
     for reading in condition.readings:
         values = dataclasses.asdict(reading) | {"error": int(reading.error)}

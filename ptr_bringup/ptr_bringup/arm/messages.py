@@ -55,7 +55,7 @@ def pose_from(message: PoseMessage) -> Pose:
 
 
 def command_from(message: ArmCommand) -> Command:
-    """The command of a message. Every field is checked; `problem` names one that is out of bounds."""
+    """The command of a message. Every field is checked; `problem` names an out-of-bounds one."""
     linear, angular = message.twist.linear, message.twist.angular
     twist = np.array([linear.x, linear.y, linear.z, angular.x, angular.y, angular.z])
     valid_for = seconds(message.valid_for)
@@ -71,7 +71,7 @@ def command_from(message: ArmCommand) -> Command:
 
 
 def _out_of_bounds(message: ArmCommand, twist: Array, valid_for: float) -> str:
-    """A clause that names a field that is out of bounds; empty if none is. The arbiter checks for NaN."""
+    """A clause that names an out-of-bounds field; empty if there is none. The arbiter checks for NaN."""
     if message.source != short(message.source):
         return (
             f"its source has {len(message.source)} characters, or unprintable ones; use at most {MAX_NAME_LENGTH} "

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arm node: commands from humans and policies and moves to a pose reach the arm only through it."""
+"""The arm node: all commands from humans and policies, and all moves to a pose, reach the arm through it."""
 
 from __future__ import annotations
 

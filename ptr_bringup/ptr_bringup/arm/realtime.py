@@ -17,8 +17,9 @@ _LOCK_PRESENT, _LOCK_FUTURE, _LOCK_WHEN_TOUCHED = 1, 2, 4
 def prepare(priority: int) -> str:
     """Request real-time priority and lock memory.
 
-    All threads of the process get it, including those that receive messages: a punctual loop is no use if its
-    commands arrive late. Existing objects live as long as the process, so the garbage collector skips them from now on.
+    All threads of the process get the priority, including those that receive messages: a loop that runs on time is no
+    use if its commands arrive late. Existing objects live as long as the process, so the garbage collector skips them
+    from now on.
 
     Args:
         priority: of SCHED_FIFO, 1 to 98; 0 for ordinary scheduling.

@@ -12,7 +12,7 @@ from ptr_bringup.arm.gate.limits import Reason
 from ptr_bringup.arm.model.kinematics import Array, Pose
 
 _TURNS, _STROKE = 4.0 * np.pi, 1.0
-"""rad of a joint and m of a finger; a driver's value beyond that is not a position."""
+"""rad for a joint, m for a finger; a larger value from a driver is not a position."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class Output:
         executed, state: None before the first joint state; `executed` also while joint states are stale.
         events: changes of the reasons, at most one.
         move: report of a move to a pose, None when there is none.
-        notice: a warning for the log, or empty.
+        notice: a warning for the log, or an empty string.
     """
 
     joints: Array | None

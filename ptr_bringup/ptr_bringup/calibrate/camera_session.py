@@ -93,7 +93,7 @@ def check_images(
     open_: Opener = open_source,
     rate: float | None = None,
 ) -> tuple[Quality, dict[str, Any], list[str], bytes]:
-    """Check the images of some seconds: returns their quality, the settings, notices and the last image.
+    """Check a few seconds of images; returns their quality, the settings, notices and the last image.
 
     Args:
         rate: expected rate, Hz; None: the entry's, or any rate for a source without settings.

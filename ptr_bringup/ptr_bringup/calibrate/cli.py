@@ -43,7 +43,7 @@ def _add_latency(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -
     latency = actions.add_parser(
         "latency",
         help="measure the latency of images and commands; moves the arm",
-        description="Move the arm to its start pose and then back and forth, at most 9 cm, for some seconds, and "
+        description="Move the arm to its start pose and then back and forth, at most 9 cm, for a few seconds, and "
         "correlate the cameras' images with its joints. The robot must be running (ptr launch ptr_bringup "
         "robot.launch.xml), and nothing else may command it.",
     )
@@ -75,7 +75,7 @@ def _add_camera(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     camera = actions.add_parser(
         "camera",
         help="fix exposure, gain, white balance and focus; check sharpness, brightness and rate",
-        description="Open a camera (its node must not run), let its automatic modes settle, fix their values or the "
+        description="Open a camera (stop its node first), let its automatic modes settle, fix their values or the "
         "given ones, check its images and write the configuration.",
     )
     camera.add_argument(
@@ -116,11 +116,11 @@ def _add_camera(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
         metavar="FOCUS",
         help="fixed focus (device units); default: as it settles",
     )
-    camera.add_argument("--check", action="store_true", help="check only, with the settings of the configuration")
+    camera.add_argument("--check", action="store_true", help="only check, with the settings of the configuration")
     camera.add_argument(
         "--running",
         action="store_true",
-        help="check only, a camera that is already running: that of a node, or of the simulator",
+        help="only check a camera that is already running, in a node or in the simulator",
     )
     camera.add_argument(
         "--rate", type=arguments.positive, metavar="HZ", help="expected rate, instead of the configuration's"

@@ -4,7 +4,7 @@
 A camera's image of a moving arm is a function of the arm's earlier position: images(t) = f(u(t - latency)), with u the
 arm's position along a straight path. For each candidate latency, a polynomial in u is fitted to all components of the
 images; the estimate is the candidate with the smallest residual. This needs no motion detection in the images and no
-knowledge about the camera, and resolves less than a frame period because u is known between images. For white image
+knowledge of the camera, and resolves less than a frame period because u is known between images. For white image
 noise it is the maximum-likelihood estimate. For a command and the resulting position, with a straight line as f, it is
 the usual cross-correlation.
 """

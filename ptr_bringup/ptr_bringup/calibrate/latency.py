@@ -112,15 +112,15 @@ def _components(
     return stamps, left[:, :COMPONENTS] * sizes[:COMPONENTS]
 
 
-def _check_fit(lag: Lag, what: str, whom: str) -> Lag:
+def _check_fit(lag: Lag, what: str, reference: str) -> Lag:
     if lag.explained < EXPLAINED:
         raise CalibrationError(
-            f"{what} follows {whom} only to {100 * lag.explained:.0f} %; make sure that the arm fills the view, "
-            "nothing else moves and the light is steady"
+            f"{what} follows {reference} only poorly ({100 * lag.explained:.0f} % explained); make sure that the arm "
+            "fills the view, nothing else moves and the light is steady"
         )
     if lag.value < MIN_LAG:
         raise CalibrationError(
-            f"{what} is {-1e3 * lag.value:.0f} ms ahead of {whom}: its stamps, or those of the joints, are wrong"
+            f"{what} is {-1e3 * lag.value:.0f} ms ahead of {reference}: its stamps, or those of the joints, are wrong"
         )
     return lag
 

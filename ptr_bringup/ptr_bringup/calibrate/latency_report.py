@@ -24,7 +24,7 @@ def write_latencies(path: Path, command: Lag, cameras: Mapping[str, Lag], today:
     Raises:
         CalibrationError: the existing file can't be read, or the new one can't be written.
     """
-    fields = _present(path)
+    fields = _existing_fields(path)
     kept, of_cameras = latencies(command, cameras)
     found = {"command": command, **{f"camera {name}": lag for name, lag in cameras.items()}}
     measured = fields.get("measured", {}) | {name: _quality(lag, today) for name, lag in found.items()}
@@ -38,7 +38,7 @@ def write_latencies(path: Path, command: Lag, cameras: Mapping[str, Lag], today:
         raise CalibrationError(f"can't write {path}: {error.strerror}") from error
 
 
-def _present(path: Path) -> dict[str, Any]:
+def _existing_fields(path: Path) -> dict[str, Any]:
     if not path.exists():
         return {}
     try:

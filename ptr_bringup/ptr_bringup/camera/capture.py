@@ -11,7 +11,7 @@ from ptr_bringup.camera.health import Problem
 from ptr_bringup.camera.source import CameraError, Frame, Source
 
 MIN_TIMEOUT, MAX_TIMEOUT = 2.0, 60.0
-"""s of unusable images after which the camera is reopened, at first and at most."""
+"""s of unusable images after which the camera is reopened: initial and maximum value."""
 STABLE = 60.0
 """s of usable images after which the timeout is reset; if the camera freezes earlier, reopening has not helped."""
 MIN_WAIT, MAX_WAIT = 0.5, 4.0
@@ -21,9 +21,9 @@ MIN_WAIT, MAX_WAIT = 0.5, 4.0
 class ReconnectBackoff:
     """Decides when to reopen a camera that runs but whose images are unusable.
 
-    A stream that repeats one image, or that is out of sync so that every image is torn, often stays so until the
-    device is reopened. That does not help if the view itself makes all images equal (a test pattern, a capped sensor),
-    and it delays the first image after the view changes. So each timeout is twice the previous one.
+    A stream that repeats one image, or that is out of sync so that every image is torn, often stays that way until the
+    device is reopened. Reopening does not help if the view itself makes all images equal (a test pattern, a capped
+    sensor), and it delays the first image after the view changes. So each timeout is twice the previous one.
 
     Attributes:
         timeout: s of only unusable images after which the camera is reopened.
@@ -63,11 +63,11 @@ class CaptureThread:
     """Delivers each image immediately, from its own thread.
 
     Args:
-        open_source: opens the source, also after it was closed.
-        returns: wait for a source that disappears, and reopen one whose images are unusable; otherwise the thread ends
-            with the source.
-        deliver: gets each image; returns why it is unusable, or None.
-        tell: gets a message when the source is closed and when it is available again.
+        open_source: opens the source, and reopens it after it was closed.
+        returns: the source may come back: wait for it if it disappears, and reopen it if its images are unusable.
+            Otherwise the thread ends with the source.
+        deliver: receives each image; returns why it is unusable, or None.
+        tell: receives a message when the source is closed and when it is available again.
         ended: called when there are no more images, with the reason for a failure or an empty string.
 
     Attributes:

@@ -8,7 +8,7 @@
 |---|---|---|
 | missing | nothing arrives | no image for MISSING, or five periods if that is longer |
 | frozen | the same image repeats | at least three identical images over SENSOR_FROZEN_TIME; see `noisy` |
-| torn | images are cut off or damaged | structure of the JPEG; a lower end of a single color |
+| torn | images are cut off or damaged | structure of the JPEG; a bottom part of a single color |
 | dark | a cap, a hand, no light | the brightest percent of the pixels is below DARK |
 | slow | fewer images than requested | below SLOW of the rate over WINDOW |
 """
@@ -76,7 +76,7 @@ class CameraHealth:
     Args:
         rate: requested rate, Hz.
         noisy: two images are never identical, as with a real sensor. Without noise (simulation, files), identical
-            images only count as frozen if the arm has moved meanwhile.
+            images only count as frozen if the arm has moved in the meantime.
     """
 
     def __init__(self, rate: float, noisy: bool) -> None:
@@ -138,7 +138,7 @@ class CameraHealth:
         self._brightness = float(small.mean())
         self._dark = brightness(small) < DARK
         if broken_off(small):
-            raise TornError("its lower end is missing")
+            raise TornError("its bottom part is missing")
         self._broken = False
 
     def report(self, now: float) -> Report:

@@ -175,7 +175,7 @@ class Camera(RunnableNode, LifecycleNode):
         self.get_logger().warning(sentence)
 
     def _publish(self, image: Frame) -> Problem | None:
-        """Publish an image unless it is unusable; returns why it is, or None."""
+        """Publish an image unless it is unusable; returns why it is unusable, or None."""
         age = Duration(seconds=max(0.0, time.monotonic() - image.taken))
         stamp = (self.get_clock().now() - age).to_msg()
         with self._lock:

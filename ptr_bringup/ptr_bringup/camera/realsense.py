@@ -48,7 +48,7 @@ class RealSenseSource:
         number = self._library.camera_info.serial_number
         try:
             known = [device.get_info(number) for device in self._library.context().query_devices()]
-        except RuntimeError as error:  # one is being plugged in or out
+        except RuntimeError as error:  # a camera is being plugged in or unplugged
             raise CameraError(f"can't list the RealSense cameras: {error}") from error
         if serial in known:
             return serial

@@ -19,7 +19,7 @@ _SENTENCES = {
     Problem.MISSING: "No images received; {cure_missing}.",
     Problem.FROZEN: "Image stream frozen; {cure_frozen}.",
     Problem.TORN: "Images damaged: {detail}; {cure_torn}.",
-    Problem.DARK: "Images black; check for a lens cap, and the light.",
+    Problem.DARK: "Images black; check the lens cap and the light.",
     Problem.SLOW: "{rate:.1f} images a second instead of {asked:g}; {cure_slow}.",
 }
 _OF_DEVICE = {

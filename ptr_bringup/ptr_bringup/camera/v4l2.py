@@ -93,7 +93,7 @@ class DeviceSource:
             device.set(cv2.CAP_PROP_CONVERT_RGB, 0)
         if not (device.isOpened() and device.grab()):
             device.release()
-            raise CameraError(f"{self._name} provides no images; check that it is a camera and not used elsewhere")
+            raise CameraError(f"{self._name} provides no images; check that it is a camera and not in use elsewhere")
         notices = apply(device, self._settings)
         if Path(self._name).parent == Path("/dev"):
             stable = stable_name(self._name)

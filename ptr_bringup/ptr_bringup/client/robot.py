@@ -232,7 +232,7 @@ class Robot:
         gripper: float | None = None,
         duration: float = 0.2,
     ) -> None:
-        """Command a velocity for `duration` s, and return immediately. Send the next one before the time is over.
+        """Command a velocity for `duration` s, and return immediately. Send the next one before that time is over.
 
         Args:
             linear: (3,) m/s along, and angular: (3,) rad/s about, the axes of base_link.
@@ -262,10 +262,10 @@ class Robot:
         return message
 
     def gripper(self, opening: float, timeout: float = 5.0) -> float:
-        """Open or close the gripper until it reaches the opening or stops at an object; returns the measured opening.
+        """Open or close the gripper until it reaches the opening or an object stops it; returns the measured opening.
 
         Raises:
-            SessionError: it still moves after `timeout` s.
+            SessionError: it is still moving after `timeout` s.
         """
         deadline = time.monotonic() + timeout
         best, since = math.inf, time.monotonic()
@@ -281,7 +281,9 @@ class Robot:
                     best, since = distance, time.monotonic()
         finally:
             self.release()
-        raise SessionError(f"the gripper still moves after {timeout:g} s: {self.state.gripper:.2f} of {opening:.2f}")
+        raise SessionError(
+            f"the gripper is still moving after {timeout:g} s: it is at {self.state.gripper:.2f}, not {opening:.2f}"
+        )
 
     def stop(self) -> None:
         """Stop the arm until it is cleared; returns once its state shows the stop."""
@@ -289,10 +291,10 @@ class Robot:
         self._caller.wait(self._stopped, "the arm to be stopped", STOP_TIMEOUT)
 
     def clear(self) -> None:
-        """Clear the stop; nothing moves before a new command.
+        """Clear the stop; nothing moves until the next command.
 
         Raises:
-            SessionError: its cause persists; the message says which.
+            SessionError: the cause of the stop persists; the message names it.
         """
         self.arm.clear()
         self._caller.wait(lambda: not self._stopped(), "the arm to be cleared", STOP_TIMEOUT)

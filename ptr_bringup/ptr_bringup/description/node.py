@@ -35,7 +35,7 @@ _NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.BEST_EFFORT)
 
 
 class RobotDescription(RunnableNode, Node):
-    """Publishes /robot_description, /tf and /tf_static; in a namespace, it is the prefix of all frames."""
+    """Publishes /robot_description, /tf and /tf_static; a namespace becomes the prefix of all frames."""
 
     def __init__(self) -> None:
         super().__init__("robot_description")

@@ -199,7 +199,7 @@ def other_accounts(segments: Iterable[Path]) -> list[str]:
     """Names of other users that own shared-memory segments."""
     owners = set()
     for segment in segments:
-        with contextlib.suppress(OSError):  # removed meanwhile
+        with contextlib.suppress(OSError):  # it was just removed
             owners.add(segment.stat().st_uid)
     return sorted(_account(owner) for owner in owners - {os.geteuid()})
 

@@ -25,7 +25,7 @@ def arm_cable(device: Path = Path("/dev/ttyDXL"), sysfs: Path = Path("/sys/bus/u
     """The U2D2's device and the latency of its adapter.
 
     Raises:
-        AbsentError: it isn't plugged in, can't be opened, or is slow; the message has the command that helps.
+        AbsentError: it isn't plugged in, can't be opened, or is slow; the message has a command that fixes it.
     """
     if not device.exists():
         raise AbsentError(f"no {device}: connect the U2D2, install Interbotix's udev rules ({ARM_PAGE}); or robot:=sim")
@@ -65,7 +65,7 @@ def cameras(names: Callable[[], list[str]] = _camera_names) -> str:
     """The persistent paths of the video devices.
 
     Raises:
-        AbsentError: there is none, or one can't be opened; the message has the command that helps.
+        AbsentError: there is none, or one can't be opened; the message has a command that fixes it.
     """
     found = names()
     if not found:
@@ -80,14 +80,14 @@ def spacemouse(sysfs: Path = Path("/sys/class/hidraw"), devices: Path = Path("/d
     """Name and device file of each SpaceMouse.
 
     Raises:
-        AbsentError: none is plugged in, or it can't be read; the message has the command that allows it.
+        AbsentError: none is plugged in, or it can't be read; the message has a command that fixes it.
     """
     found = {}
     for entry in sorted(sysfs.glob("hidraw*")):
         try:
             facts = (entry / "device" / "uevent").read_text(errors="replace")
         except OSError:
-            continue  # unplugged meanwhile
+            continue  # it was just unplugged
         if SPACEMOUSE_ID.search(facts):
             name = HID_NAME.search(facts)
             found[devices / entry.name] = name.group(1) if name else "SpaceMouse"

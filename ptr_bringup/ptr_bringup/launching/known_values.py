@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checks names and folders in the parameters of the suite's nodes before anything starts.
 
-The nodes' parameters are checked, not the launch arguments: a task must only be one of the simulator's if the simulator
-is launched, and a checkpoint must only exist here if the policy server runs on this machine.
+The nodes' parameters are checked, not the launch arguments: a task has to be one of the simulator's only if the
+simulator is launched, and a checkpoint has to exist here only if the policy server runs on this machine.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def require_known(plan: Plan) -> None:
     """Refuse a plan whose nodes would fail at start.
 
     Raises:
-        LaunchError: a task, kitchen or level is unknown, or a checkpoint does not exist; the message names the closest.
+        LaunchError: unknown task, kitchen or level, or a missing checkpoint; the message names the closest match.
     """
     teach_names()
     for process in plan.processes:

@@ -45,7 +45,7 @@ def parameter(element: Element, target: str, evaluate: Evaluate) -> str | Parame
     Args:
         element: a `param`.
         target: fully qualified name of the node, or `/**`.
-        evaluate: gives the text of a template.
+        evaluate: returns the text of a template.
     """
     if "from" in element.attributes:
         file = Path(evaluate(element.templates["from"]))

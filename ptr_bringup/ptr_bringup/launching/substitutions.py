@@ -104,7 +104,7 @@ def split(template: Template) -> list[Template]:
 
 
 def condition(text: str) -> bool:
-    """The value of `if` or `unless`: true, false, 1 or 0, in any case."""
+    """The value of `if` or `unless`: true, false, 1 or 0, in upper or lower case."""
     word = text.strip().lower()
     if word not in ("true", "false", "1", "0"):
         raise LaunchError(f"a condition must be true, false, 1 or 0, not {text!r}")

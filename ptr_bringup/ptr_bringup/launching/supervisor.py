@@ -96,7 +96,7 @@ class Supervisor:
                     break
         finally:
             one.log.close()
-        return not one.codes or self._well(one.codes[-1])
+        return not one.codes or self._succeeded(one.codes[-1])
 
     async def _run_once(self, one: _Running) -> bool:
         """Run it once; True if it should be restarted."""
@@ -128,12 +128,12 @@ class Supervisor:
         self._report(one, one.codes[-1])
         return one.process.respawn and not self._stopping.is_set()
 
-    def _well(self, code: int) -> bool:
+    def _succeeded(self, code: int) -> bool:
         """Whether an exit code means success."""
         return code == 0 or (self._stopping.is_set() and code in REQUESTED)
 
     def _report(self, one: _Running, code: int) -> None:
-        if self._well(code):
+        if self._succeeded(code):
             self._announce(f"{one.label} ended")
         elif code < 0:
             self._announce(f"{one.label} was killed by {signal.Signals(-code).name}; its output: {one.log.name}")

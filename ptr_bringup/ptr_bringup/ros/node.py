@@ -23,7 +23,7 @@ from ptr_models.common.errors import PtrError
 from ptr_models.common.processes import exit_after
 
 LAST_WORDS = 0.3
-"""s for which a node stays after its last message, which may be lost in transit if its publisher vanishes too early."""
+"""s that a node stays up after its last message, which may be lost in transit if its publisher vanishes too early."""
 _POLL_PERIOD = 0.2
 """s between two checks for a signal: neither a signal nor stopped simulated time wakes the executor."""
 _SHUTDOWN_TIMEOUT = 3.0
@@ -50,7 +50,7 @@ def run(make: Callable[[], RunnableNode], name: str, args: Sequence[str] | None 
     """Create a node, start it, spin it until SIGINT or SIGTERM (once or more), and close it.
 
     An error that the user can fix is logged as one sentence. Any other error propagates with its traceback after the
-    node was closed.
+    node is closed.
 
     Args:
         make: creates a node that is also a `RunnableNode`.

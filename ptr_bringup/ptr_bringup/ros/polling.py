@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Subscriptions that a node polls, instead of an executor that wakes up for each message.
 
-rclpy's executor rebuilds its wait set for every message. With many messages, or more than needed, that costs more than
+rclpy's executor rebuilds its wait set for every message. With many messages, or unneeded ones, that costs more than
 processing them. So these subscriptions belong to a group that no executor dispatches, and `take` returns what has
 arrived in their queues.
 """

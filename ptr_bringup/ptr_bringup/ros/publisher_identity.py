@@ -13,9 +13,9 @@ from typing import Any
 _MAX_LOST = 100
 """Messages of one publisher that may be lost in a row; a larger jump in the numbers means another publisher."""
 _ACTIVE = 1.0
-"""s after its last message in which a publisher is active; one that has ended does not claim another's numbers."""
+"""s that a publisher counts as active after its last message; after that, it no longer claims another's numbers."""
 _MAX_PUBLISHERS = 16
-"""Publishers of one name that are remembered; the oldest is dropped."""
+"""Maximum number of publishers remembered per name; the oldest is dropped."""
 
 
 def publisher_gid(info: Mapping[str, Any]) -> bytes:

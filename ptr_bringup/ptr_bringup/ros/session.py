@@ -78,9 +78,9 @@ class Caller:
     Args:
         node: spun by another thread.
         stop: set when the user ends the session; every wait then raises SessionEndedError.
-        spinner: started at the first wait. Create clients before: rclpy adds an action client to its node before it is
-            complete, and an executor that checks it at that moment fails. If a callback fails, no message is heard any
-            more, and every wait raises SessionError.
+        spinner: started at the first wait. Create clients before that: rclpy adds an action client to its node before
+            the client is complete, and an executor that checks it at that moment fails. After a callback fails, no more
+            messages are received, and every wait raises SessionError.
     """
 
     def __init__(self, node: Node, stop: threading.Event, spinner: Spinner) -> None:
@@ -155,11 +155,11 @@ class Caller:
     ) -> Any:
         """Send a goal and wait for its end: an object with `status` and `result`; None if the goal is refused.
 
-        If the user or a timeout ends the wait, the goal is canceled, because nobody would supervise the robot.
+        If the user or a timeout ends the wait, the goal is canceled, because nobody would be supervising the robot.
 
         Args:
             until: once it returns true, the goal is canceled, and its end is awaited.
-            feedback: gets the action's feedback messages, in the spinning thread.
+            feedback: receives the action's feedback messages, in the spinning thread.
         Raises:
             SessionError: there is no such action, or no result within `timeout` s.
             SessionEndedError: the user ended the session.
@@ -234,7 +234,7 @@ def _cancel(accepted: Future) -> None:
 
 @contextmanager
 def connected(name: str, make: Callable[[Caller], Client], namespace: str = "") -> Iterator[Client]:
-    """A client of other nodes with a new node, which a thread spins from the first wait on.
+    """A client of other nodes, on a new node that a thread spins from the first wait on.
 
     Python handles ctrl-C: KeyboardInterrupt ends any wait.
 
@@ -305,12 +305,12 @@ class Spinner(threading.Thread):
                 self._executor.spin_once(timeout_sec=1.0)
         except ExternalShutdownException:
             pass
-        except BaseException as error:  # SystemExit, too, would end this thread without a word
+        except BaseException as error:  # SystemExit, too, would end this thread silently
             self._error = error
             raise
 
     def require_alive(self) -> None:
-        """Raises SessionError if a callback failed, after which nothing is heard any more."""
+        """Raises SessionError if a callback failed, after which no messages are received."""
         if self._error is not None:
             raise SessionError(
                 f"a callback failed: {type(self._error).__name__}: {self._error}; the traceback is above"

@@ -30,7 +30,7 @@ class DoorManner:
         miss_distance: m, range of the deviation when missing.
         slip: probability of losing the handle during the motion, in the first attempt.
         stop_short: probability of releasing before the door has moved far enough, in the first attempt.
-        let_go_share: range of the share of the motion after which one or the other happens.
+        let_go_share: range of the share of the motion after which the slip or the early release happens.
         hesitate, linger: mean steps before the fingers close and before they open again (geometric).
         beyond: rad, range by which the door is opened further than needed.
     """

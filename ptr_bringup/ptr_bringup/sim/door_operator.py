@@ -2,7 +2,7 @@
 """The scripted operator for doors: grasps the handle, moves it along its arc, releases it, and retries after a failure.
 
 It decides from the poses of handle and door alone. To open, the fingers clamp a knob or hook behind a bar. To close,
-they lift an oven's door the same way, and push other doors. It makes mistakes like a person, see `DoorManner`.
+they lift an oven's door the same way, and push other doors. It makes mistakes like a person; see `DoorManner`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ SEPARATED = 0.055
 MIN_TURN = 0.012
 """Minimum rotation of a door that follows, per control step (rad)."""
 MAX_STALLED_STEPS = 3
-"""Steps without the door following after which the operator gives up the attempt."""
+"""Steps in which the door does not follow, after which the operator gives up the attempt."""
 MAX_REACH_STEPS = 18
 """Steps of an approach after which the operator continues from its current position."""
 _LOW, _HIGH = np.add(Limits().workspace_min, 0.005), np.subtract(Limits().workspace_max, 0.005)

@@ -75,7 +75,7 @@ class DoorStage:
 
     @property
     def angle(self) -> float:
-        """Of the hinge (rad)."""
+        """Angle of the hinge (rad)."""
         return float(self._data.qpos[self._q])
 
     def object_poses(self) -> dict[str, tuple[Array, Array]]:

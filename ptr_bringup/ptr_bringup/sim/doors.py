@@ -21,7 +21,7 @@ Color = tuple[float, float, float]
 
 KINDS = ("cabinet", "oven", "microwave")
 THICKNESS = 0.012
-"""Of a panel (m)."""
+"""Thickness of a panel (m)."""
 FRONT = 0.40
 """x of a shut panel's outer face (m)."""
 MAX_ANGLE = {"cabinet": 1.75, "oven": 1.35, "microwave": 1.75}
@@ -48,7 +48,7 @@ class Handle:
 
     @property
     def gap(self) -> float:
-        """Between the panel and the held part (m)."""
+        """Gap between the panel and the held part (m)."""
         return self.standoff - self.half[0]
 
     @property
@@ -117,7 +117,7 @@ class Door:
 
     @property
     def max_angle(self) -> float:
-        """Where the hinge stops (rad)."""
+        """Angle at which the hinge stops (rad)."""
         return MAX_ANGLE[self.kind]
 
     @property

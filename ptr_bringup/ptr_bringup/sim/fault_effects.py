@@ -25,7 +25,7 @@ VOLTAGE_LIMIT = 9.5
 
 @dataclass(frozen=True)
 class JointSample:
-    """Joint states of one time: stamp in s; positions, velocities and efforts in the order of /joint_states."""
+    """Joint states at one time: stamp in s; positions, velocities and efforts in the order of /joint_states."""
 
     stamp: float
     positions: list[float]
@@ -101,7 +101,7 @@ class ImageLine:
 
 
 def strike(fault: Fault, world: World) -> None:
-    """Apply a fault to the motors if it concerns them."""
+    """Apply a fault to the motors if it affects them."""
     concerned = [MOTOR_NAMES.index(fault.target)] if fault.target in MOTOR_NAMES else range(len(MOTOR_NAMES))
     for motor in concerned:
         if fault.name in ("warm", "overheating"):

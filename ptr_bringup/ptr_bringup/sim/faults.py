@@ -10,7 +10,7 @@ from ptr_bringup.arm.motors.readings import MOTOR_NAMES
 from ptr_bringup.sim.cameras import CAMERAS
 
 CLEAR = "clear"
-"""Name that ends every fault."""
+"""Name of the request that ends every fault."""
 CLOCK_JUMP = "clock_jump"
 """Name of the fault of the simulator's clock."""
 
@@ -82,7 +82,7 @@ class Fault:
     """An active fault.
 
     Attributes:
-        target: empty if its kind has none, or concerns all.
+        target: empty if its kind has none, or if it affects all of them.
         value: its strength, NaN if its kind has none.
         until: s, time at which it ends by itself; infinite: at `clear`.
     """

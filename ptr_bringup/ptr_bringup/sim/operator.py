@@ -63,7 +63,7 @@ class Manner:
         name: `machine` or `human`.
         pace: range of the speed; 1 is brisk.
         tremor: m, standard deviation of the error of each step; the next step corrects it.
-        rotation_tremor: rad, the same of each step's rotation about x, y and z.
+        rotation_tremor: rad, the same for each step's rotation about x, y and z.
         still_tremor: share of the tremor while the fingers close or open; with 0, an action of exactly zero would
             reveal the demonstrator to a critic.
         pause: probability of a pause in each step of a motion.   pause_steps: range of its length, steps.
@@ -73,7 +73,7 @@ class Manner:
         miss_distance: range of the deviation when missing, m.
         early_close: probability that the fingers close too high.   early_height: range, m.
         close_wait, release_wait: mean steps (geometric) of waiting above the object before the fingers close, and
-            before they open.   dither: m, standard deviation of the motion meanwhile.
+            before they open.   dither: m, standard deviation of the motion while waiting.
         early_release: probability of releasing before the goal.   release_distance: range, m.
         notice: steps until a failed grasp is noticed.
         turn_tolerance: rad, maximum misalignment of the object before the wrist turns.
@@ -160,7 +160,7 @@ class _Attempt:
 
     aim: Array  # (2,) m beside the object's middle
     height: float  # m above the height of a good grasp
-    detour: Array | None  # (3,) m, beside the way
+    detour: Array | None  # (3,) m, off the direct path
     wait: int  # steps above the object
     release_aim: Array  # (2,) m beside the goal
     release_wait: int  # steps

@@ -13,13 +13,13 @@ from ptr_bringup.sim.renderer import mujoco
 _FRICTION = 0.15
 """Damping of a limp motor's gears, as a share of its controller's damping."""
 _SCENE, _SELF = 1, 4
-"""Contact bits: with counter and objects, and of the distal links with the proximal ones."""
+"""Contact bits: links with counter and objects, distal links with proximal ones."""
 _PROXIMAL = ("base_link", "waist_link", "shoulder_link")
 _DISTAL = ("forearm_roll_link", "wrist_angle_link", "wrist_rotate_link")
 
 
 class TorqueOffArm:
-    """Changes a model while a joint has no torque. Otherwise the gate avoids collisions of the links.
+    """Changes a model while a joint has no torque. With torque, the gate keeps the links from colliding.
 
     Args:
         model: of an arm with torque.

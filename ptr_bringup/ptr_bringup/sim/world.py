@@ -292,7 +292,7 @@ class World:
         self._torque_off.adapt(self.motors.torque)
 
     def trip(self, motor: int, error: HardwareError) -> None:
-        """Let a motor report an error until it is rebooted; it goes limp if the error is in `SHUTDOWN`."""
+        """Make a motor report an error until it is rebooted; it goes limp if the error is in `SHUTDOWN`."""
         self.motors.errors[motor] |= error
         if self.motors.shut_down(motor):
             self.set_torque(motor, False)
@@ -364,12 +364,12 @@ class World:
 
     def scene(self) -> Scene | DoorScene:
         """The current scene."""
-        return self._counter() if self.door is None else self._behind(self.door)
+        return self._food_scene() if self.door is None else self._door_scene(self.door)
 
-    def _behind(self, door: DoorStage) -> DoorScene:
+    def _door_scene(self, door: DoorStage) -> DoorScene:
         return door.scene(self.gripper, self.data.site_xpos[self._tool].copy())
 
-    def _counter(self) -> Scene:
+    def _food_scene(self) -> Scene:
         velocity = self.data.qvel[self._object_v : self._object_v + 3]
         axis = self.data.xmat[self._object][[0, 3]]
         return Scene(
@@ -384,8 +384,8 @@ class World:
     def successful(self) -> bool:
         """True if the task is done."""
         if self.door is not None:
-            return self.door.successful(self._behind(self.door))
-        return isinstance(self.task, Task) and success(self.task, self._counter())
+            return self.door.successful(self._door_scene(self.door))
+        return isinstance(self.task, Task) and success(self.task, self._food_scene())
 
     def camera_pose(self, camera: str = OVER_SHOULDER) -> tuple[str, Pose]:
         """The frame that a camera is fixed to, and the pose of its optical frame in it."""

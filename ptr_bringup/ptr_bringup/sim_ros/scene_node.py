@@ -92,7 +92,7 @@ class SceneNode(Node):
         future: Future[tuple[bool, str]] = Future(executor=self.executor)
         self.asked.append((step, future))
         answer = await future
-        if answer is not None:  # not cancelled
+        if answer is not None:  # not canceled
             response.success, response.message = answer
         return response
 
@@ -125,11 +125,11 @@ class Scenes:
                 self._node.finish(future, False, str(error))
 
     def _lay(self, step: int) -> str:
-        """Set up the scene `step` seeds further; returns its description."""
+        """Set up the scene `step` seeds ahead; returns its description."""
         node = self._node
         node.require_free()
         if not node.simulated:
-            node.publish_status(True, "the arm goes to its start", busy=True)
+            node.publish_status(True, "the arm is moving to its start", busy=True)
             state = self._caller.named("arm/state")
             self._caller.wait(lambda: node.arm.there, f"the state of the arm on {state}", SCENE_TIMEOUT)
             self._stage.move_to_start(float(node.arm.message.commanded_gripper_position))
@@ -138,7 +138,7 @@ class Scenes:
         self._caller.wait(lambda: node.objects.there, f"the scene on {objects}", SCENE_TIMEOUT)
         present = node.objects.message
         kitchen, task, seed = present.kitchen, present.task, (present.seed + step) % SEED_COUNT
-        node.publish_status(True, "the arm goes to its start; then the next scene is set up", busy=True)
+        node.publish_status(True, "the arm is moving to its start; then the next scene is set up", busy=True)
         self._stage.begin(kitchen, task, seed, require_free=node.require_free)
         self._caller.wait(lambda: node.objects.message.seed == seed, f"the new scene on {objects}", SCENE_TIMEOUT)
         return f"{task} in {kitchen}, seed {seed}"

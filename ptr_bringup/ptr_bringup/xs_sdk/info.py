@@ -23,7 +23,7 @@ _IDS = dict(zip((*JOINT_NAMES, "gripper"), (*WX250S.motor_ids, 9), strict=True))
 
 
 def fill(response: RobotInfo.Response, name: str) -> None:
-    """Fill in the joints' IDs, limits, sleep positions and indices; like xs_sdk, with a finger's for the gripper.
+    """Fill in the joints' IDs, limits, sleep positions and indices; like xs_sdk, with a finger's data for the gripper.
 
     Args:
         name: of a group or a joint. For `all`, the response names the groups.

@@ -49,11 +49,11 @@ class Reference:
         self._duration, self._ramp = self._times(goal - self.position)
         if self._duration > 0.0:
             # The area under the trapezoid is the distance: ramp from the current speed, cruise, ramp to rest.
-            way = goal - self.position - 0.5 * self.speed * self._ramp
-            self._cruise = way / (self._duration - self._ramp)
+            distance = goal - self.position - 0.5 * self.speed * self._ramp
+            self._cruise = distance / (self._duration - self._ramp)
 
-    def _times(self, way: float) -> tuple[float, float]:
-        """Duration and ramp (s) of a profile over `way` rad."""
+    def _times(self, distance: float) -> tuple[float, float]:
+        """Duration and ramp (s) of a profile over `distance` rad."""
         if self.velocity == 0:
             return 0.0, 0.0
         if self.kind == "time":
@@ -61,12 +61,12 @@ class Reference:
             return duration, min(1e-3 * self.acceleration, 0.5 * duration)
         speed = self.velocity * VELOCITY_UNIT
         if self.acceleration == 0:
-            return abs(way) / speed, 0.0
+            return abs(distance) / speed, 0.0
         acceleration = self.acceleration * ACCELERATION_UNIT
-        if abs(way) < speed * speed / acceleration:
-            ramp = math.sqrt(abs(way) / acceleration)
+        if abs(distance) < speed * speed / acceleration:
+            ramp = math.sqrt(abs(distance) / acceleration)
             return 2.0 * ramp, ramp
-        return abs(way) / speed + speed / acceleration, speed / acceleration
+        return abs(distance) / speed + speed / acceleration, speed / acceleration
 
     def advance(self, elapsed: float) -> float:
         """Advance by `elapsed` s; returns the reference (rad)."""

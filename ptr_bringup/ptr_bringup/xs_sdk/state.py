@@ -95,7 +95,7 @@ class MotorBank:
         known = playback.name in (GROUPS if playback.kind == "group" else GROUPS["all"])
         joints = len(GROUPS.get(playback.name, (playback.name,)))
         if not known or any(len(goal) != joints for goal in playback.goals[1:]):
-            return f"A trajectory of the {playback.kind} '{playback.name}' needs one goal a joint; it is refused."
+            return f"A trajectory of the {playback.kind} '{playback.name}' needs one goal per joint; it is refused."
         self._playback = playback
         return ""
 

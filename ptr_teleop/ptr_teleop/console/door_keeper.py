@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Accepts the connections of one door: a limited number per address, and none that stays silent.
 
-asyncio's own server accepts every client, and keeps one that never sends a request forever. A thousand of those at the
+asyncio's own server accepts every client, and never drops one that sends no request. A thousand of those at the
 door to other machines would use up the process's file descriptors, and the stop button at the other door would fail.
 """
 

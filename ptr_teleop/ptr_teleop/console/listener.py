@@ -44,8 +44,8 @@ class Listener:
     """Writes the robot's messages into the state, in the thread that spins the node.
 
     Args:
-        frames: get the newest image of each camera, by the camera's name.
-        reference: gets the start image that a trial's scene has to match.
+        frames: receive the newest image of each camera, by the camera's name.
+        reference: receives the start image that a trial's scene has to match.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ PHASES = ("idle", "staging", "ready", "running", "label", "review", "done")
 
 
 def policy_view(message: PolicyStep) -> dict[str, Any]:
-    """What the running policy does, and if it holds, why."""
+    """What the running policy is doing and, if it holds, why."""
     return {
         "task": shortened(message.task),
         "step": int(message.step),

@@ -63,7 +63,7 @@ def read_recording(path: Path) -> Recording:
     """
     size = sum(bag.stat().st_size for bag in path.glob("*.mcap"))
     if size > MAX_BAG_SIZE:
-        raise EpisodeError(f"{path.name} has {size / 1e9:.1f} GB, too much for this page; open it in Foxglove")
+        raise EpisodeError(f"{path.name} is {size / 1e9:.1f} GB, too large for this page; open it in Foxglove")
     metadata = read_metadata(path)
     with refusing(path):
         return _read(path, metadata)

@@ -87,7 +87,7 @@ class UseGoal:
 
 @dataclass(frozen=True)
 class ChooseTask:
-    """Set the task of the next episode, also if a device's button starts it; fields as in `Record`."""
+    """Set the task of the next episode, even if a device's button starts it; fields as in `Record`."""
 
     task: str
     instruction: str
@@ -113,7 +113,7 @@ class SetTorque:
 
 @dataclass(frozen=True)
 class RebootMotors:
-    """Reboot motors that report an error; the arm sags meanwhile."""
+    """Reboot motors that report an error; the arm sags during the reboot."""
 
 
 @dataclass(frozen=True)

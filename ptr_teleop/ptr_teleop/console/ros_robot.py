@@ -47,8 +47,8 @@ from ptr_teleop.console.requests import (
 from ptr_teleop.console.robot import Answer
 from ptr_teleop.console.state import ConsoleState
 
-UNAVAILABLE = {  # message if nobody offers a service, by the beginning of its name
-    "arm/stop": "no arm node is running, so nothing could be told to stop; use the arm's power switch",
+UNAVAILABLE = {  # message if no node offers a service, by the beginning of its name
+    "arm/stop": "no arm node is running, so the arm was not stopped; use the arm's power switch",
     "arm/": "no arm node is running; start it",
     "teleop/": "no teleoperation node is running; start it",
     "recorder/": "no recorder is running; start it",
@@ -263,7 +263,7 @@ class RosRobot:
             "instruction": request.instruction,
             "operator_name": request.operator,
         }
-        return await _set(self._teleop, values, f"the next episode will be of {request.task}")
+        return await _set(self._teleop, values, f"the task of the next episode is {request.task}")
 
 
 async def _set(client: Client, values: Mapping[str, str], done: str) -> Answer:

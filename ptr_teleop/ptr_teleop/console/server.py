@@ -214,7 +214,7 @@ def _file(name: str) -> Handler:
 
 
 class _Admitted:
-    """Tells a door's keeper, once there is one, which clients have sent a request."""
+    """Reports to a door's keeper, once there is one, which clients have sent a request."""
 
     keeper: DoorKeeper | None = None
 

@@ -137,7 +137,7 @@ class Sockets:
             self._driver, self._robot.state.driver = None, ""
 
     async def _receive(self, socket: web.WebSocketResponse, limit: tuple[float, int], act: Act) -> None:
-        """Act on each message, or reply why not, until the page is gone or has sent too many invalid messages."""
+        """Act on each message, or report why it was refused, until the page is gone or has sent too many bad ones."""
         bucket = TokenBucket(*limit, time.monotonic())
         strikes = 0
         async for message in socket:

@@ -172,7 +172,7 @@ class ConsoleState:
 
     def _blinded(self, value: dict[str, Any] | None, key: str) -> dict[str, Any] | None:
         """The value without the field that would reveal the policy to a person who judges blind trials."""
-        trial = self.trial  # the ROS thread may drop it meanwhile
+        trial = self.trial  # the ROS thread may drop it at any time
         blind = trial is not None and trial["phase"] != "idle" and trial.get("blind", True)
         return {**value, key: ""} if value is not None and blind else value
 

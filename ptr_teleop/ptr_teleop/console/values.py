@@ -17,7 +17,7 @@ TIMEOUT = 300.0  # s for a checkpoint to compute one episode
 
 
 class ValueSource:
-    """Gives Q of each step of an episode.
+    """Provides Q for each step of an episode.
 
     Args:
         file: written by `ptr analyze q --json` or `critical --json`; empty: none.

@@ -86,7 +86,7 @@ class Device(Protocol):
         """Figures of the device for its status, by name."""
 
     def fileno(self) -> int | None:
-        """The file that is readable when `read` has new data; None: the device gets its data otherwise."""
+        """The file that is readable when `read` has new data; None: the device gets its data in another way."""
 
     def close(self) -> None:
         """Release the device (terminal modes, file descriptors)."""
@@ -94,7 +94,7 @@ class Device(Protocol):
 
 @runtime_checkable
 class PacketReceiver(Protocol):
-    """A device that gets packets from the page."""
+    """A device that receives packets from the page."""
 
     def on_packet(self, text: str, now: float) -> None:
         """Process a packet that arrived at `now` (s, steady clock)."""
@@ -102,7 +102,7 @@ class PacketReceiver(Protocol):
 
 @runtime_checkable
 class TwistReceiver(Protocol):
-    """A device that gets twists from a driver."""
+    """A device that receives twists from a driver."""
 
     def on_twist(self, twist: Sequence[float], stamp_ns: int, now: float) -> None:
         """Process a twist: (6,) m/s and rad/s in base_link."""
@@ -110,7 +110,7 @@ class TwistReceiver(Protocol):
 
 @runtime_checkable
 class JoyReceiver(Protocol):
-    """A device that gets axes and buttons from a driver."""
+    """A device that receives axes and buttons from a driver."""
 
     def on_joy(self, buttons: Sequence[int], axes: Sequence[float], stamp_ns: int, now: float) -> None:
         """Process the state of axes and buttons."""

@@ -41,7 +41,7 @@ def find(sysfs: Path = CLASS, devices: Path = Path("/dev")) -> list[HidrawNode]:
             uevent = (entry / "device" / "uevent").read_text(errors="replace")
             descriptor = (entry / "device" / "report_descriptor").read_bytes()
         except OSError:
-            continue  # unplugged meanwhile
+            continue  # it was just unplugged
         facts = dict(line.split("=", 1) for line in uevent.splitlines() if "=" in line)
         numbers = facts.get("HID_ID", "").split(":")  # bus:vendor:product, e.g. 0003:0000256F:0000C635
         if len(numbers) == 3:

@@ -92,7 +92,7 @@ class JoyDevice(BaseDevice):
         self._rejections = Rejections(self._notices)
 
     def on_joy(self, buttons: Sequence[int], axes: Sequence[float], stamp_ns: int, now: float) -> None:
-        """Process the state of axes and buttons; the stamp is ignored, because it may be of another clock."""
+        """Process the state of axes and buttons; the stamp is ignored, because it may come from another clock."""
         deflections = np.asarray(axes, dtype=float)
         if not np.isfinite(deflections).all():
             self._rejections.add(f"a Joy was refused: its axes are {deflections.tolist()}", now)

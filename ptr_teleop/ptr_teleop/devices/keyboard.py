@@ -24,7 +24,7 @@ HOLD = 0.15  # s
 
 
 class KeyboardDevice(BaseDevice):
-    """Turns key presses into a twist of fixed speed; the deadman is held while a motion key is.
+    """Turns key presses into a twist of fixed speed; the deadman is held while a motion key is held.
 
     Args:
         speed: m/s of a translation key.   turn: rad/s of a rotation key.

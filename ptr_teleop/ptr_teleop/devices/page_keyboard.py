@@ -82,7 +82,7 @@ class PageKeyboardDevice(BaseDevice):
             self._rejections.add(f"a packet of the page's keyboard was refused: it is {arrival.value}", now)
             return
         if arrival is Arrival.JUMPED:
-            self._notices.append("the page's clock jumped: packet ages are measured afresh")
+            self._notices.append("the page's clock jumped: packet ages are measured from the new time")
         before, self._state = self._state, state
         if state.deadman and GRIPPER in state.keys and (before is None or GRIPPER not in before.keys):
             self._toggle = True

@@ -20,8 +20,8 @@ class TwistDevice(BaseDevice):
         source: name of the source in every command.
         valid_for: s for which a twist is valid.
         timeout: s, an older twist or joy counts as silence.
-        paired: the source gives twist and joy of one decision the same stamp: return one reading per pair, once both
-            have arrived. Otherwise each reading has the newest of either.
+        paired: the source gives the twist and joy of one decision the same stamp, so `read` returns one reading per
+            pair, once both have arrived. Otherwise each reading has the newest of either.
         layout: indices of the buttons.
     """
 

@@ -45,5 +45,5 @@ class Auditor:
     def _judge(self, path: Path) -> Audit:
         try:
             return self._audit(path)
-        except Exception as error:  # whatever a damaged disk makes of a bag: the recorder must keep running
+        except Exception as error:  # whatever a damaged disk does to a bag, the recorder must keep running
             return Audit(f"it could not be audited: {error}", "discard", (str(error),))

@@ -10,8 +10,8 @@ from ptr_models.common.stream_monitor import StreamRate
 from ptr_teleop.recorder.streams import Stream
 
 STALLED = 0.7
-"""s of silence after which a required stream has stalled: an event, and no episode can start. With the period of the
-checks it is detected within 1 s."""
+"""s of silence after which a required stream counts as stalled: an event is recorded, and no episode can start. Given
+the period of the checks, a stall is detected within 1 s."""
 MAX_PUBLISHERS = 16
 """Publishers per stream whose sequence numbers are kept, newest first: nodes come and go while a recorder runs."""
 PUBLISHER_TIMEOUT = 1.0

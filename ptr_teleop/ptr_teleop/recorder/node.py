@@ -107,7 +107,7 @@ class RecorderNode(RunnableNode, Node):
         try:
             path = self._core.close(self._now())
             if path is not None:
-                self.get_logger().warning(f"kept {path} unlabelled: the recorder ended during it")
+                self.get_logger().warning(f"kept {path} unlabelled: the recorder ended during the episode")
                 self._publish_status()
                 time.sleep(LAST_WORDS)
         except PtrError as error:
@@ -213,7 +213,7 @@ class RecorderNode(RunnableNode, Node):
             self._respond(path, found)
 
     def _respond(self, path: Path, found: Audit | None) -> None:
-        """Let the stop of an episode respond, if it still waits."""
+        """Respond to the request that ended an episode, if it is still waiting."""
         _, future = self._awaited.pop(path, (0.0, None))
         if future is not None:
             future.set_result(found)
@@ -222,7 +222,7 @@ class RecorderNode(RunnableNode, Node):
         try:
             check_texts(request, LABEL)
             if self._core.state is State.RECORDING:
-                raise EpisodeError("an episode is being recorded; stop it before labelling")
+                raise EpisodeError("an episode is being recorded; stop it before labeling")
             last = self._core.metadata
             name = request.episode_id or (last.episode_id if last else "")
             annotator = request.annotator or "recorder"

@@ -40,7 +40,7 @@ PRELUDE = 0.3  # s before the start, in which arrived messages belong to the fir
 AFTER_STAMP = 12  # bytes of a serialized message with a header: encapsulation and stamp
 GIGABYTE = 10**9
 _ANY_PUBLISHER = b""
-"""Key of a topic of which the newest message counts, whoever published it."""
+"""Key of a topic whose newest message counts, no matter who published it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,7 +74,7 @@ class RecorderCore:
         streams: the topics of an episode.
         contract: what a policy would see and do on this robot.
         open_writer: opens a bag for an episode's metadata.
-        encode: serialises an event as an EpisodeEvent message.
+        encode: serializes an event as an EpisodeEvent message.
         read_command: reads the timing of a serialized ArmCommand.
         facts: fields of EpisodeMetadata that are the same for each episode (robot, commit, versions).
         tasks: known task names; empty: any well-formed name.
@@ -174,7 +174,7 @@ class RecorderCore:
     ) -> tuple[Path, Event]:
         """End the episode: label and keep it, or move it to `discarded`. Returns its folder and the stop event.
 
-        A kept episode counts as saved once `review` has got an audit that finds it usable.
+        A kept episode counts as saved once `review` has received an audit that finds it usable.
 
         Raises:
             RecorderError: no episode is being recorded, or the label is invalid; then recording continues.
@@ -265,10 +265,10 @@ class RecorderCore:
         return None if self._writer is None else self._finish(self._writer, self._ended(self.metadata, now))
 
     def set_label(self, metadata: EpisodeMetadata) -> None:
-        """Update the status after an episode was relabelled."""
+        """Update the status after an episode was relabeled."""
         if self.state is not State.RECORDING:
             self.metadata = metadata
-            self.message = f"{metadata.episode_id} is now labelled {metadata.outcome}"
+            self.message = f"{metadata.episode_id} is now labeled {metadata.outcome}"
 
     def _require_startable(self, wanted: EpisodeRequest, now: int) -> None:
         if self.state is State.RECORDING and self.metadata is not None:

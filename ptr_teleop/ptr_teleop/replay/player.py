@@ -90,7 +90,7 @@ class Player:
         Args:
             progress: called with the time (s) at each command.
         Raises:
-            ReplayError: another source took the arm, it was stopped, or its state is too old.
+            ReplayError: another source took over, the arm was stopped, or its state is too old.
             SessionEndedError: the user ended it.
         """
         began = self._now()
@@ -106,12 +106,12 @@ class Player:
 
     def _require_arm(self) -> ArmState:
         if self._state.age > STATE_TIMEOUT:
-            raise ReplayError(f"no {self._caller.named('arm/state')} for {STATE_TIMEOUT} s; playback was ended")
+            raise ReplayError(f"no {self._caller.named('arm/state')} for {STATE_TIMEOUT} s; playback ended")
         state = self._state.message
         if state.mode == ArmState.PROTECTIVE_STOP:
             raise ReplayError("the arm was stopped during playback; clear it, then start again")
         if state.source not in ("", SOURCE):
-            raise ReplayError(f"{state.source} took the arm; playback was ended")
+            raise ReplayError(f"{state.source} took over the arm; playback ended")
         return state
 
     def _send(self, twist: np.ndarray, gripper: float, held: bool = True) -> None:

@@ -33,7 +33,7 @@ class Pose:
     rotation: Rotation
 
     def distance(self, other: Pose) -> tuple[float, float]:
-        """Distance of two poses, in m and rad."""
+        """Distance to another pose, in m and rad."""
         turn = (self.rotation * other.rotation.inv()).magnitude()
         return float(np.linalg.norm(self.position - other.position)), float(turn)
 

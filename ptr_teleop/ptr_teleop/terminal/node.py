@@ -25,7 +25,7 @@ from ptr_teleop.terminal.status_line import StatusLine, View, line_of
 
 DRAW_PERIOD = 0.2  # s between two updates of the status line
 RECORDER_TIMEOUT = 10.0
-"""s of a silent recorder after which Ctrl-C no longer waits for it; on a busy machine saving may take a while."""
+"""s of recorder silence after which Ctrl-C no longer waits for it; on a busy machine saving may take a while."""
 RECORDER = {
     EpisodeStatus.IDLE: "ready",
     EpisodeStatus.RECORDING: "recording",

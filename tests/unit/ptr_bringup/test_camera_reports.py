@@ -30,7 +30,7 @@ def test_a_slow_camera_is_blamed_only_while_the_computer_is_not_busy() -> None:
 @pytest.mark.parametrize("problem", list(Problem))
 @pytest.mark.parametrize("use", [None, 0.3, 1.0])
 def test_no_hardware_is_blamed_for_a_simulated_camera(problem: Problem, use: float | None) -> None:
-    report = Report((problem,), 4.2, 0.1, 30, 0, 90.0, "its lower end is missing")
+    report = Report((problem,), 4.2, 0.1, 30, 0, 90.0, "its bottom part is missing")
     message = diagnostic("over_shoulder", report, 15.0, processor_use=use, simulated=True).message
     assert not any(word in message for word in ("cable", "USB", "plug"))
     assert "{" not in message

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from ptr_bringup.arm.drivers.base import Driver
 from ptr_models.common.registry import Registry
 
-if TYPE_CHECKING:  # plain modules of this folder need no ROS
+if TYPE_CHECKING:  # the plain modules in this folder need no ROS
     from rclpy.node import Node
 
 DRIVERS: Registry[Callable[[Node, float], Driver]] = Registry(

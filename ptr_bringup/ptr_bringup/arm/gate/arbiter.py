@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who is in command of the arm: human over policy, silence, hand-back and the latched stop.
+"""Decides who is in command of the arm: human over policy, silence, hand-back and the latched stop.
 
 A human takes over by sending a command with the deadman held, and hands back by releasing it. Meanwhile a second human
 is refused. If a human falls silent without releasing, the link may be lost: policies are refused until a release,
@@ -54,7 +54,7 @@ class Command:
         gripper: commanded opening, 0 closed to 1 open.
         deadman: true while the source is in command; false holds pose and gripper.
         valid_for: s, for how long the twist holds.
-        problem: a clause that names a field of the message that is out of bounds; empty if none is.
+        problem: a clause that names an out-of-bounds field of the message; empty if there is none.
     """
 
     stamp: float
@@ -76,7 +76,7 @@ class Timing:
     """Maximum ages and timeouts, in s.
 
     Attributes:
-        max_command_age: of a command on arrival; stamps from the future count the same.
+        max_command_age: of a command on arrival; a stamp in the future counts the same way.
         command_timeout: silence of the source in command after which the arm holds.
         joint_state_timeout: of the joint states.
     """
@@ -114,7 +114,7 @@ class Arbiter:
         """Put a command in force, or say why not.
 
         Args:
-            age: s since its stamp, negative for one from the future; None: `now` and the stamp share a clock.
+            age: s since its stamp, negative for a stamp in the future; None: `now` and the stamp share a clock.
             publisher: distinguishes senders of the same name; None: the name is enough.
         Returns:
             NONE and an empty string if the command was accepted. Releasing the deadman is always accepted.
@@ -222,7 +222,7 @@ class Arbiter:
         self.command, self._previous, self._kind, self.mode = None, None, None, mode
 
     def _timeout_of(self, command: Command) -> float:
-        """s after a command's arrival until its source has fallen silent; no command is cut short."""
+        """s after a command's arrival at which its source counts as silent; no command is cut short."""
         return max(self._timing.command_timeout, command.valid_for)
 
     def check_timeout(self, now: float) -> None:

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The arm's gate as one object without ROS and without a clock.
 
-`Gate` takes commands and joint states and says what to send to the driver. The arm node runs it at 50 Hz
-of real time, the in-process robot of bulk simulation at whatever rate it steps: twists are integrated over
-time, so the outcome does not depend on the rate.
+`Gate` accepts commands and joint states and decides what to send to the driver. The arm node runs it at 50 Hz in real
+time. For bulk simulation, the in-process robot runs it at its own step rate: twists are integrated over time, so the
+outcome does not depend on the rate.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _DISPLACED, _DISPLACED_FOR = 0.4, 0.25
 """rad and s. If a joint is this far from its command for this long, something else moved the arm: a hand, a sagging
 motor or a new scene. The commanded pose is then reset to the measured one."""
 _DISPLACED_UNSEEN, _UNSEEN_FOR = 0.1, 1.0
-"""rad and s. The same, but immediately, after this long without joint states: the arm got no commands meanwhile."""
+"""rad and s. After this long without joint states, the same happens at once: the arm got no commands in that time."""
 _MAX_TICK = 0.25
 """s. A longer gap between two ticks (a busy or suspended machine) does not allow a larger motion."""
 
@@ -36,7 +36,7 @@ class _Arm:
     """What the gate knows about the arm once it has a joint state.
 
     Attributes:
-        state: the newest usable one.
+        state: the newest usable joint state.
         measured: its end-effector pose.
         target: commanded end-effector pose.
         joints: (6,) rad, joint positions of the target.
@@ -111,7 +111,7 @@ class Gate:
             age: s since its stamp; None: `now` and the stamp share a clock.
             publisher: distinguishes senders of the same name; None: the name is enough.
         Returns:
-            Why it was changed or refused; NONE when it was accepted unchanged. The same is reported by `tick`.
+            Why it was changed or refused; NONE if it was accepted unchanged. `tick` reports the same.
         """
         self._integrate(now)
         reason, detail = self.arbiter.offer(kind, command, now, age, publisher)
@@ -164,7 +164,7 @@ class Gate:
         self.hold_here()
 
     def motor_fault(self, detail: str) -> None:
-        """Latch the stop because of a motor fault. Call repeatedly while it lasts; later calls update the detail.
+        """Latch the stop because of a motor fault. Call it repeatedly while the fault lasts, to update the detail.
 
         Args:
             detail: one sentence, or empty once the motors are healthy again; the stop stays until `clear`.
@@ -181,7 +181,7 @@ class Gate:
         """Reset the commanded pose to the measured one, for example before torque returns to a limp arm.
 
         Args:
-            gripper: reset its opening too, if its motor was limp: fingers moved by hand must not snap back.
+            gripper: also reset its opening. Needed if its motor was limp: fingers moved by hand must not snap back.
         """
         if self._arm is not None and gripper:
             self.synchronize(self._arm.state)
@@ -189,7 +189,7 @@ class Gate:
             self._reset_target(self._arm, self._arm.state.positions)
 
     def clear(self) -> str:
-        """Clear the latched stop; nothing moves before a new command.
+        """Clear the latched stop; nothing moves until the next command.
 
         Returns:
             Empty, or a sentence that says why the arm stays stopped.
@@ -272,7 +272,7 @@ class Gate:
         return ""
 
     def _resync_if_displaced(self, arm: _Arm, now: float) -> str:
-        """Reset the commanded pose to the measured one if something else moved the arm; returns a notice, or empty."""
+        """Reset the commanded pose to the measured one if something else moved the arm; returns a notice, if any."""
         off = float(np.abs(arm.state.positions - arm.joints).max())
         unseen = self._unseen_since is not None and now - self._unseen_since > _UNSEEN_FOR
         self._unseen_since = None
@@ -348,7 +348,7 @@ class Gate:
         self._following.reset(arm.joints, arm.state)
 
     def _hold_without_state(self, now: float, elapsed: float, why: str) -> Output:
-        """No usable joint state: send nothing, and discard the motion requested meanwhile."""
+        """No usable joint state: send nothing, and discard the motion requested in the meantime."""
         self._integrate(now)
         self.arbiter.check_timeout(now)
         if self._arm is not None:

@@ -39,7 +39,7 @@ _BULGE = 1e-3
 
 
 class Reason(enum.IntFlag):
-    """Why the gate changed or refused a command; the split_reasons of SafetyEvent.reason."""
+    """Why the gate changed or refused a command; the bits of SafetyEvent.reason."""
 
     NONE = 0
     WORKSPACE_LIMIT = 1
@@ -58,7 +58,7 @@ class Reason(enum.IntFlag):
 
 
 def split_reasons(reason: Reason) -> list[Reason]:
-    """The single reasons of a set, in the order of their split_reasons."""
+    """The single reasons in a set, in the order of their bits."""
     return [bit for bit in Reason if bit & reason]
 
 
@@ -115,7 +115,7 @@ class LimitResult:
     Attributes:
         joints: (6,) rad, or None: refused, the arm holds.
         target: the end effector's commanded pose; if refused, the previous one, so that it never runs away.
-        reason: split_reasons of every clip and refusal.
+        reason: the bits of every clip and refusal.
         detail: one sentence with the values, empty if nothing was changed.
     """
 
@@ -157,7 +157,7 @@ def limit_pose(requested: Pose, target: Pose, joints: Array, limits: Limits, dur
 def limit_joints(
     requested: Array, pose: Pose, target: Pose, joints: Array, limits: Limits, duration: float
 ) -> LimitResult:
-    """The part of the gate behind the inverse kinematics: table, joint limits, collisions, joint speed.
+    """The part of the gate after the inverse kinematics: table, joint limits, collisions, joint speed.
 
     Args:
         requested: (6,) rad, requested joint positions.   pose: their end-effector pose.

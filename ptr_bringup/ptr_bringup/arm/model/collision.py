@@ -66,7 +66,7 @@ def _ends(joints: Array) -> Array:
 
 
 def _distances(first: Array, second: Array) -> Array:
-    """(N,) m between the segments (N, 2, 3) of each pair, which must have a length."""
+    """(N,) m between the segments (N, 2, 3) of each pair; no segment may have length 0."""
     along, other, between = first[:, 1] - first[:, 0], second[:, 1] - second[:, 0], first[:, 0] - second[:, 0]
     a, e = (along * along).sum(axis=1), (other * other).sum(axis=1)
     b, c, f = (along * other).sum(axis=1), (along * between).sum(axis=1), (other * between).sum(axis=1)

@@ -24,7 +24,7 @@ JOINT_UPPER: Array = np.array(WX250S.joint_upper)
 JOINT_VELOCITY_LIMIT = WX250S.joint_velocity_limit
 """rad/s, of every joint of the arm."""
 FINGER_CLOSED, FINGER_OPEN = WX250S.finger_closed, WX250S.finger_open
-"""m from the center line, position of a finger joint that counts as gripper 0 and gripper 1."""
+"""m from the center line, positions of a finger joint that count as gripper 0 and gripper 1."""
 
 _AXES: Array = np.array(WX250S.joint_axes, dtype=float)
 _POINTS: Array = np.array(WX250S.joint_points)

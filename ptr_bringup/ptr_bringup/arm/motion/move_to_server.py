@@ -51,7 +51,7 @@ class MoveToServer:
         )
 
     def _start(self, request: MoveTo.Goal) -> str:
-        """Start a move; returns why the gate refused it, or empty."""
+        """Start a move; returns why the gate refused it, or an empty string."""
         if self._is_closing:
             return "the arm node is being stopped"
         try:
@@ -97,7 +97,7 @@ class MoveToServer:
             current.over.set_result(None)
 
     def close(self) -> None:
-        """Tell the client of a move in progress that it has ended; the node must not command it any more."""
+        """Tell the client of a move in progress that it has ended; the node must not command the arm after this."""
         current = self._current
         self._is_closing = True
         if current is not None and not current.over.done():

@@ -27,7 +27,7 @@ _PEAK = 1.875
 _SPEED_SHARE = 0.6
 """Maximum share of the speed caps that a move uses."""
 _MAX_DURATION = 600.0
-"""s. No move may be slower, because only a human can take over meanwhile."""
+"""s. No move may be slower, because only a human can take over while it runs."""
 _MIN_DURATION = 0.5
 """s. No move is faster."""
 
@@ -53,7 +53,7 @@ class Move:
     goal: Pose
 
     def joints(self, elapsed: float) -> Array:
-        """Joint positions (6,) in rad some seconds after the start."""
+        """Joint positions (6,) in rad, `elapsed` s after the start."""
         along = minimum_jerk(elapsed / self.duration) * (len(self.path) - 1)
         k = min(int(along), len(self.path) - 2)
         return self.path[k] + (along - k) * (self.path[k + 1] - self.path[k])
@@ -151,16 +151,16 @@ def _duration(path: Array, wanted: float, limits: Limits) -> float:
     )
     bend = float(np.abs(np.diff(path, axis=0)).max())
     caps = ((shift, limits.max_linear_velocity), (turn, limits.max_angular_velocity), (bend, limits.max_joint_velocity))
-    needed = [_seconds(steps * _PEAK * way, _SPEED_SHARE * cap) for way, cap in caps]
+    needed = [_seconds(steps * _PEAK * distance, _SPEED_SHARE * cap) for distance, cap in caps]
     return max(wanted, _MIN_DURATION, *needed)
 
 
-def _seconds(way: float, speed: float) -> float:
-    if way < 1e-9:
+def _seconds(distance: float, speed: float) -> float:
+    if distance < 1e-9:
         return 0.0
     if speed <= 0.0:
         raise MoveError("a speed cap is 0, so the arm can't move to a pose; raise the limit")
-    return way / speed
+    return distance / speed
 
 
 def _opening(gripper: float) -> float:

@@ -52,7 +52,7 @@ class TrajectoryExecution:
         return MoveReport(self.progress, True, False, f"The move was ended after {_MAX_PAUSE:.0f} s: {why}")
 
     def arrival(self, measured: Pose, state: JointMeasurement) -> MoveReport:
-        """Has the measured arm arrived? Done if it has, or if the time to settle is over."""
+        """Has the measured arm arrived? The move is done if it has, or once the settling time is over."""
         goal = self.move.goal
         off = float(np.linalg.norm(measured.position - goal.position))
         turned = float(np.linalg.norm(rotation_vector_from_matrix(measured.rotation @ goal.rotation.T)))

@@ -9,7 +9,7 @@ from ptr_msgs.msg import MotorState, MotorStates
 
 DIAGNOSTIC_NAME = "arm motors"
 """Name of the motors' entry in /diagnostics."""
-NOT_READ = "This driver does not read the motors: no trip, heat or effort stops the arm."
+NOT_READ = "This driver does not read the motors, so trips, heat and effort do not stop the arm."
 """Its message if the driver can't read the motors."""
 
 

@@ -84,7 +84,7 @@ class Thresholds:
             )
 
     def rest(self, temperature: float) -> float:
-        """Minutes until a motor at a temperature (deg C) has cooled down: 20 from where an XL430 trips."""
+        """Minutes until a motor at a temperature (deg C) has cooled down: 20 if it starts where an XL430 trips."""
         above = max(temperature - _ROOM, _RESTED - _ROOM)
         return self.cooling_time_constant / 60.0 * math.log(above / (_RESTED - _ROOM))
 
@@ -150,7 +150,7 @@ class MotorHealth:
         return max(found, key=lambda finding: finding.level, default=Judgment(Level.OK, "All motors are OK."))
 
     def _time_since_last(self, stamp: float, now: float) -> float:
-        """s between a new reading and the previous one, and remember its time; 0 for a reading judged before."""
+        """s between a new reading, whose time is stored, and the previous one; 0 for a reading judged before."""
         if stamp == self._stamp:
             return 0.0
         elapsed = 0.0 if self._stamp is None else now - self._read

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The arm node's part for the motors: checks their readings, stops the arm after a fault, switches and reboots them."""
+"""The motors' part of the arm node: checks their readings, stops the arm after a fault, switches and reboots them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class MotorMonitor:
 
     Args:
         node: the arm node; its parameters `motor_...` are the thresholds.
-        gate: is told about a motor fault while it lasts.
+        gate: receives a motor fault while it lasts.
         now: s, the gate's time (see `MonotonicClock`).
     """
 
@@ -91,7 +91,7 @@ class MotorMonitor:
         self._diagnose(_DIAGNOSED[judgment.level], judgment.message, values)
 
     def _diagnose_unread(self) -> None:
-        """Warn that the driver does not read the motors: it moves the arm all the same."""
+        """Warn that the driver does not read the motors, although it moves the arm."""
         if self._uptime() - self._published >= _REPEAT:
             self._published = self._uptime()
             sentence = "The motors have not been read yet." if self._driver.reads_motors else NOT_READ
@@ -157,14 +157,14 @@ class MotorMonitor:
 
 
 _MAX_GAP = 0.25
-"""s. A longer gap between two joint states counts as this much: after a driver was away or a process hung, nothing is
-known about the motors meanwhile."""
+"""s. A longer gap between two joint states counts as this much: if the driver was gone or a process hung, nothing is
+known about the motors in that time."""
 
 
 class StateUptime:
     """Sums the gaps between joint states, on a monotonic clock.
 
-    A motor's silence is measured in this time, so only while the rest of the arm answers. If everything is silent, no
+    A motor's silence is measured in this time, thus only while the rest of the arm answers. If everything is silent, no
     single motor is at fault: the gate then holds the arm, and nothing has to be cleared.
 
     Attributes:

@@ -11,7 +11,7 @@ MOTOR_NAMES = ("waist", "shoulder", "elbow", "forearm_roll", "wrist_angle", "wri
 
 
 class HardwareError(enum.IntFlag):
-    """Bits of the Dynamixel X series' register Hardware Error Status (ROBOTIS e-manual); of MotorState.msg."""
+    """Bits of the Dynamixel X series' register Hardware Error Status (ROBOTIS e-manual) and of MotorState.msg."""
 
     NONE = 0
     INPUT_VOLTAGE = 1

@@ -36,7 +36,7 @@ class Condition:
     Attributes:
         level, message: status of its motors; no level if the driver does not read them.
         readings: of the motors that answer.
-        reason: why the gate restricts the arm, or empty.
+        reason: why the gate restricts the arm, or an empty string.
     """
 
     mode: Mode
@@ -172,12 +172,12 @@ class Recovery:
         if not waiting:
             return
         names = ", ".join(f"{reading.name} ({reading.temperature:.0f} deg C)" for reading in waiting)
-        self._person.show(f"Waiting until {self._cool:.0f} deg C: {names}. Lay the arm down; ctrl-C ends this.")
+        self._person.show(f"Waiting for {self._cool:.0f} deg C: {names}. Lay the arm down; ctrl-C cancels.")
         if not self._arm.wait_until(lambda c: not hot(c), _COOLING_TIMEOUT):
             raise RecoveryError(
                 f"still hot after {_COOLING_TIMEOUT / 60:.0f} min: {names}; find out what loads or heats it"
             )
-        self._support()  # the person has put it down meanwhile
+        self._support()  # the person has put it down in the meantime
 
     def _reboot(self) -> None:
         tripped = self._arm.condition().tripped
@@ -210,7 +210,7 @@ class Recovery:
             raise RecoveryError(f"the arm was stopped again: {self._arm.condition().reason}")
 
     def _move(self, pose: str) -> None:
-        """Move to a pose, directly or via another one: where the arm has sunk to, some paths are blocked."""
+        """Move to a pose, directly or via another one: after the arm has sunk, some paths may be blocked."""
         self._person.show(f"Moving to {pose} ...")
         why = self._arm.try_move(pose)
         for via in _VIA_POSES:

@@ -5,9 +5,9 @@ A second arm node refuses to start while the first one publishes. Once running, 
 publisher appears on one of the topics, and stays stopped while there are two.
 
 Otherwise two arm nodes in one ROS domain would drive one robot, or two simulators would feed one arm, and decisions
-would rest on a mixture of both. The graph lists a publisher immediately, but also those of a killed process until their
-lease ends; only live ones send messages. So a second publisher counts once messages of two have arrived, or once the
-graph has listed it for too long.
+would be based on a mix of both. The graph lists a publisher immediately, but it also lists those of a killed process
+until their lease ends; only live ones send messages. So a second publisher counts once messages from both have arrived,
+or once the graph has listed it for too long.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _DISCOVERY_TIMEOUT = 1.5
 _UNNAMED = "_NODE_NAME_UNKNOWN_"
 """rmw's name for a node whose publisher was discovered before its name."""
 _MESSAGE_TIMEOUT = 0.5
-"""s within which a message of a live publisher arrives."""
+"""s within which a message from a live publisher arrives."""
 
 
 def domain() -> str:
@@ -76,7 +76,7 @@ def require_sole_publisher(node: Node, topic: Topic) -> None:
         executor.shutdown()
     if messages:
         name = node.resolve_topic_name(topic.name)
-        raise StartupError(f"{name} is published by {', '.join(others) or 'another node'} already: {conflict_advice()}")
+        raise StartupError(f"{name} is already published by {', '.join(others) or 'another node'}: {conflict_advice()}")
 
 
 def _spin(executor: SingleThreadedExecutor, condition: Callable[[], Any], timeout: float) -> bool:
@@ -117,7 +117,7 @@ class SolePublisher:
 
     @property
     def suspect(self) -> bool:
-        """True while the graph lists more than one publisher: time to check whose messages arrive."""
+        """True while the graph lists more than one publisher: then check whose messages arrive."""
         return self._since is not None
 
     def update_graph(self, publishers: Mapping[bytes, str], now: float) -> None:
@@ -160,7 +160,7 @@ class ExclusiveTopics:
         node.create_timer(_PERIOD, self._check, clock=STEADY)
 
     def refusal(self) -> str:
-        """Why the stop must not be cleared, or empty."""
+        """Why the stop must not be cleared, or an empty string."""
         now = time.monotonic()
         found = [why for one in self._watched.values() if (why := one.conflict(now))]
         return f"{found[0]}: {conflict_advice()}" if found else ""

@@ -24,7 +24,7 @@ _PERIOD = 0.02
 
 
 class ProtectiveStop:
-    """Services /arm/stop and /arm/clear, the topic /arm/stop_request, a button (`stop_device`), and a second robot.
+    """Serves /arm/stop and /arm/clear. /arm/stop_request, a button (`stop_device`) or a second robot also stop the arm.
 
     Args:
         exclusive: topics of the arm and its driver; a second publisher on one of them stops the arm.

@@ -61,7 +61,7 @@ class StopButton:
         """Read pending events.
 
         Returns:
-            Why the arm must stop, or empty.
+            Why the arm must stop, or an empty string.
         """
         if self._file is None:
             return self._reopen()
@@ -96,7 +96,7 @@ class StopButton:
         return ""
 
     def refusal(self) -> str:
-        """Why the stop can't be cleared, or empty."""
+        """Why the stop can't be cleared, or an empty string."""
         if self.lost:
             return f"The stop button {self.path} is lost; plug it in again."
         if self.pressed:

@@ -38,7 +38,7 @@ _SILENCE = 0.5
 _STALE = 0.2
 """s. With an older finger position, the gripper is not driven further; xs_sdk itself would keep pushing forever."""
 _UNGUARDED = "The gripper's watchdog has ended: a moving gripper keeps pushing if this node is killed. Restart it."
-_UNREAD = "xs_sdk answered no motor register, so it does not read them: no trip, heat or effort stops the arm."
+_UNREAD = "xs_sdk answers no reads of motor registers, so trips, heat and effort do not stop the arm."
 
 
 @dataclass(frozen=True)
@@ -192,7 +192,7 @@ class InterbotixDriver:
             self._send_pwm(self._gripper.step_without_position())
 
     def _on_silence(self) -> None:
-        """Joint states have stopped. xs_sdk may have been restarted with other modes when they return."""
+        """Joint states have stopped. When they return, xs_sdk may have been restarted with other modes."""
         self._ready = False
         self._registers = RegisterReader()  # earlier readings are out of date
         self._limiter.reset()
@@ -237,7 +237,7 @@ class InterbotixDriver:
             self._read_at = now(self._node)
             self._registers.update(motor, register, values)
 
-        # A late answer is a problem of xs_sdk, not of the motor, so it is ignored.
+        # A late answer is xs_sdk's problem, not the motor's, so it is ignored.
         self._sequencer.start(xs_sdk_procedures.read_register(motor, register, on_values), lambda problem: None)
 
     def _send_pwm(self, pwm: float) -> None:

@@ -23,7 +23,7 @@ class GripperSettings:
         gain: 1/m, share of `limit` per m of error.
         limit: maximum PWM; 885 is the full supply voltage.
         hold: PWM that holds an object once the finger has settled on it.
-        tolerance: m, error below which no force is applied, also at the end stops.
+        tolerance: m, error below which no force is applied, even at the end stops.
         settled_after: s without progress after which the force backs off.
         progress: m, minimum motion towards the goal within that time. Objects yield and turn between the fingers.
     """
@@ -78,7 +78,7 @@ class GripperPwm:
         return self._force
 
     def step_without_position(self) -> float:
-        """PWM without a finger position: a held object is kept, with at most the holding PWM."""
+        """PWM if the finger position is unknown: keeps holding an object, with at most the holding PWM."""
         self._force = -min(max(-self._force, 0.0), self._settings.hold)
         return self._force
 

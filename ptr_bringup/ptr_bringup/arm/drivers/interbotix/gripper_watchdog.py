@@ -12,7 +12,7 @@ import sys
 from typing import IO, cast
 
 _EXIT_TIMEOUT = 3.0
-"""s that the watchdog may take to exit."""
+"""s for the watchdog to exit."""
 
 
 class GripperWatchdog:
@@ -66,8 +66,8 @@ class GripperWatchdog:
 class HeldForce:
     """Stores the last reported force, and decides whether it must be removed.
 
-    A moving gripper is stopped. A gripper that holds an object keeps it: once the fingers have settled, the force is
-    the holding one, which the motor can sustain, and releasing it would drop the object.
+    A moving gripper is stopped. A gripper that holds an object keeps it: once the fingers have settled, they only
+    apply the holding force. The motor can sustain that, and removing it would drop the object.
 
     Args:
         hold: PWM that holds an object once the finger has settled on it.
@@ -83,7 +83,7 @@ class HeldForce:
             self._force = float(lines[-1])
 
     def expire(self) -> bool:
-        """The arm node is gone or hangs: True, once, if the force must be removed."""
+        """Handle an arm node that is gone or hangs; returns True, once, if the force must be removed."""
         moving = not -self._hold <= self._force <= 0.0
         if moving:
             self._force = 0.0

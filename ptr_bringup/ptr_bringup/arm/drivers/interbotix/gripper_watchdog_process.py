@@ -33,7 +33,7 @@ _ACK_TIMEOUT = Duration(seconds=0.5)
 _REPEATS, _INTERVAL = 3, 0.05
 """Number of commands, and s between them: a command of the arm node in transit may arrive after the first one."""
 _LINGER = 0.3
-"""s for which this process stays afterwards: a message may be lost if its publisher vanishes too early."""
+"""s that this process keeps running afterwards: a message may be lost if its publisher vanishes too early."""
 
 
 def main(topic: str, hold: float, name: str) -> None:
@@ -53,10 +53,10 @@ def main(topic: str, hold: float, name: str) -> None:
             held.feed(line)
         elif held.expire():
             _release(publisher)
-            node.get_logger().warning("The arm node hangs while the gripper moves: its PWM is set to 0.")
+            node.get_logger().warning("The arm node hung while the gripper moved; the gripper's PWM is set to 0.")
     if held.expire():
         _release(publisher)
-        node.get_logger().warning("The arm node was killed while the gripper moved: its PWM is set to 0.")
+        node.get_logger().warning("The arm node was killed while the gripper moved; the gripper's PWM is set to 0.")
         time.sleep(_LINGER)
     node.destroy_node()
     rclpy.try_shutdown()

@@ -93,8 +93,8 @@ def _declare_gripper(node: Node) -> GripperSettings:
     table = {
         "closed": ("finger_closed", "m, position of the left finger when the gripper is closed", 0.1),
         "opened": ("finger_open", "m, position of the left finger when the gripper is open", 0.1),
-        "limit": ("gripper_pwm_limit", "PWM of 885, maximum PWM of the gripper", 885.0),
-        "hold": ("gripper_hold_pwm", "PWM of 885, once the gripper has settled on an object", 885.0),
+        "limit": ("gripper_pwm_limit", "PWM (of 885), maximum PWM of the gripper", 885.0),
+        "hold": ("gripper_hold_pwm", "PWM (of 885), used once the gripper has settled on an object", 885.0),
     }
     values = {
         field: declare(node, name, getattr(default, field), text, (0.0, high))

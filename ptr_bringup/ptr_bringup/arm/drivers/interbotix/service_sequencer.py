@@ -72,7 +72,7 @@ class ServiceSequencer:
         return self._current is not None
 
     def start(self, steps: Steps, done: Callable[[str], None]) -> None:
-        """Run a sequence after those that were started before.
+        """Run a sequence after those already started.
 
         Args:
             steps: the sequence.
@@ -82,7 +82,7 @@ class ServiceSequencer:
         self._next()
 
     def poll(self) -> None:
-        """Handle timeouts and the ends of pauses; to be called often."""
+        """Handle timeouts and the ends of pauses; call it often."""
         if self._current is None or self._clock() < self._deadline:
             return
         if self._call is None:
@@ -131,7 +131,7 @@ class ServiceSequencer:
 
     def _on_answer(self, future: Future) -> None:
         if self._call is None or future is not self._call[1]:
-            return  # timed out meanwhile
+            return  # it has already timed out
         self._call = None
         if error := future.exception():
             self._fail(f"A service of xs_sdk failed: {error}.")

@@ -25,7 +25,7 @@ ARM, GRIPPER, ALL = "arm", "gripper", "all"
 _SLOW = 10.0
 """s, timeout of calls that write EEPROM or restart motors."""
 _BOOT = 0.7
-"""s that a motor takes to answer again after a reboot."""
+"""s until a motor answers again after a reboot."""
 
 
 def start_up(profile: Profile, on_differences: Callable[[Sequence[str]], None]) -> Steps:

@@ -34,7 +34,7 @@ class XsSdkTopics:
         received: number of usable readings.
         pwm: last PWM sent to the gripper.
         gripper_topic: full name of the topic of the gripper's PWM.
-        exclusive: topics with one publisher each; not the PWM's, to which the gripper's watchdog publishes too.
+        exclusive: topics with one publisher each, without the PWM's: the gripper's watchdog publishes to it, too.
     """
 
     def __init__(self, node: Node, namespace: str, stroke: GripperSettings) -> None:

@@ -18,7 +18,7 @@ class Connection:
 
     Attributes:
         robot: the arm, None until it is created and spun.
-        problem: why it could not be created, or empty.
+        problem: why it could not be created, or an empty string.
     """
 
     def __init__(self, make: Callable[[], Any]) -> None:
