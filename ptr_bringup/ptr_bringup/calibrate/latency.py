@@ -17,6 +17,7 @@ from ptr_models.common.jpeg import decode
 
 COMPONENTS = 8
 """Number of principal components of the images."""
+IN_VIEW = "the arm fills the view, nothing else moves and the light is steady"
 EXPLAINED = 0.5
 """Minimum share of the variance that the arm must explain; with less, it is hardly visible."""
 MAX_INTERVAL = 0.03
@@ -58,12 +59,12 @@ def measure(recording: Recording) -> tuple[Lag, dict[str, Lag]]:
     times, places = _places(recording)
     sent, wanted = _commanded(recording)
     found = find_lag(times, _displacement(times, places)[:, None], sent, _displacement(sent, wanted), degree=1)
-    command = _check_fit(found, "the arm", "its commands")
+    command = _check_fit(found, "the arm", "its commands", "nothing blocks the arm and nobody else commands it")
     cameras = {}
     for name, images in recording.images.items():
         stamps, components = _components(name, images)
         what = f"the image of {name}"
-        lag = _check_fit(find_lag(stamps, components, times, places), what, "the arm's motion")
+        lag = _check_fit(find_lag(stamps, components, times, places), what, "the arm's motion", IN_VIEW)
         cameras[name] = _check_interval(lag, what)
     return command, cameras
 
@@ -112,11 +113,10 @@ def _components(
     return stamps, left[:, :COMPONENTS] * sizes[:COMPONENTS]
 
 
-def _check_fit(lag: Lag, what: str, reference: str) -> Lag:
+def _check_fit(lag: Lag, what: str, reference: str, condition: str) -> Lag:
     if lag.explained < EXPLAINED:
         raise CalibrationError(
-            f"{what} follows {reference} only poorly ({100 * lag.explained:.0f} % explained); make sure that the arm "
-            "fills the view, nothing else moves and the light is steady"
+            f"{what} follows {reference} only poorly ({100 * lag.explained:.0f} % explained); make sure that {condition}"
         )
     if lag.value < MIN_LAG:
         raise CalibrationError(
