@@ -196,6 +196,15 @@ def test_a_stop_freezes_the_arm_where_it_is_and_keeps_the_gripper() -> None:
     assert rig.position[1] == pytest.approx(place[1] + 0.02, abs=1e-4)
 
 
+def test_a_stop_that_was_cleared_is_no_reason_from_the_next_tick_on() -> None:
+    rig = Rig()
+    rig.core.stop("by the test")
+    rig.run(0.1)
+    assert rig.core.clear() == ""
+    rig.tick()
+    assert rig.reasons == [Reason.STOPPED, Reason.NONE]
+
+
 def test_the_target_does_not_run_away_behind_an_unreachable_pose() -> None:
     rig = Rig(limits=Limits(workspace_min=(0.1, -0.3, 0.0), workspace_max=(0.49, 0.3, 0.4)))
     for _ in range(10):
