@@ -116,7 +116,8 @@ def _components(
 def _check_fit(lag: Lag, what: str, reference: str, condition: str) -> Lag:
     if lag.explained < EXPLAINED:
         raise CalibrationError(
-            f"{what} follows {reference} only poorly ({100 * lag.explained:.0f} % explained); make sure that {condition}"
+            f"{what} follows {reference} only poorly ({100 * lag.explained:.0f} % explained); make sure that "
+            f"{condition}"
         )
     if lag.value < MIN_LAG:
         raise CalibrationError(
