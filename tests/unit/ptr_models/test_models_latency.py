@@ -172,7 +172,7 @@ def test_measured_latencies_are_put_into_the_contract(tmp_path: Path) -> None:
     ("text", "words"),
     [
         (None, "can't be read"),
-        ("cameras: [", "no YAML"),
+        ("cameras: [", "is not YAML"),
         ("0.08", "malformed"),
         ("cameras: 0.08", "malformed"),
         ("camera: {over_shoulder: 0.08}", "malformed"),

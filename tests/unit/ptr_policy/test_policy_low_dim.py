@@ -185,7 +185,7 @@ def test_the_table_of_twins_collects_without_images_and_leaves_out_who_has_none(
     assert "--no-images" not in next(iter(all_stages(dataclasses.replace(plan, size="small")))).command
     with pytest.raises(PtrError, match="r3m_bc has no preset of size low_dim; those that have: ptr, "):
         plan_from(table_options(tmp_path, observation="low_dim", methods=["r3m_bc"]))
-    with pytest.raises(PtrError, match="--size paper is of policies that see images"):
+    with pytest.raises(PtrError, match="--size paper is for policies that see images"):
         plan_from(table_options(tmp_path, observation="low_dim", size="paper"))
 
 
