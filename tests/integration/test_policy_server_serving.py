@@ -128,7 +128,8 @@ def start(plant: Any) -> Iterator[Callable[..., Any]]:
     yield begin
     for server in servers:
         server.end()
-    wait(plant, lambda: "policy_server" not in plant.node.get_node_names(), "the end of the server")
+    rosout = plant.node.get_publishers_info_by_topic
+    wait(plant, lambda: "policy_server" not in {info.node_name for info in rosout("/rosout")}, "the end of the server")
     plant.robot.well()
 
 
